@@ -1,0 +1,72 @@
+"""SQLAlchemy objects that leave their session and come back safely.
+
+    detached = detach(session, customer, selectinload(Customer.orders))
+    ...                                          # edit it anywhere, for as long as it takes
+    attach(session, detached)                    # merged with what happened in the meantime
+
+The public names are these; everything else is how they work. For `AsyncSession` see `sojourn.asyncio`.
+"""
+
+from importlib.metadata import version
+
+from sojourn.errors import (
+    UNKNOWN,
+    Conflict,
+    ConflictError,
+    IncompleteError,
+    KeyNeededError,
+    MissingRowError,
+    NotAllowedError,
+    NotLoadedError,
+    NotMappedError,
+    SnapshotError,
+    SojournError,
+    UncommittedError,
+    WrongAttributeError,
+    WrongSessionError,
+)
+from sojourn.mapping.state import Change, Changes, CollectionChange, ObjectState, changes, state
+from sojourn.session.attach import attach
+from sojourn.session.clone import clone
+from sojourn.session.detach import detach
+from sojourn.session.discard import discard
+from sojourn.session.prefetch import prefetch
+from sojourn.session.refresh import refresh
+from sojourn.session.report import AttachReport, Merge, RefreshReport
+from sojourn.snapshot import dumps, loads
+
+__version__ = version("sojourn")
+
+__all__ = [
+    "UNKNOWN",
+    "AttachReport",
+    "Change",
+    "Changes",
+    "CollectionChange",
+    "Conflict",
+    "ConflictError",
+    "IncompleteError",
+    "KeyNeededError",
+    "Merge",
+    "MissingRowError",
+    "NotAllowedError",
+    "NotLoadedError",
+    "NotMappedError",
+    "ObjectState",
+    "RefreshReport",
+    "SnapshotError",
+    "SojournError",
+    "UncommittedError",
+    "WrongAttributeError",
+    "WrongSessionError",
+    "attach",
+    "changes",
+    "clone",
+    "detach",
+    "discard",
+    "dumps",
+    "loads",
+    "prefetch",
+    "refresh",
+    "state",
+]

@@ -1,0 +1,70 @@
+"""The verbs for `AsyncSession`: the same names, awaited.
+
+Each is its synchronous twin run by `AsyncSession.run_sync`, with its signature and types taken over, so there is
+nothing here that could drift. What needs no database (`state`, `changes`, `discard`, `clone`, `dumps`, `loads`) needs
+no twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import wraps
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ExecutableOption
+
+from sojourn.session.attach import attach as _attach
+from sojourn.session.detach import detach as _detach
+from sojourn.session.prefetch import prefetch as _prefetch
+from sojourn.session.refresh import refresh as _refresh
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
+
+__all__ = ["attach", "detach", "prefetch", "refresh"]
+
+
+def _awaited(verb: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[AnyAsyncSession, P], Awaitable[R]]:
+    @wraps(verb)
+    async def run(session: AnyAsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await _plain(session).run_sync(verb, *args, **kwargs)
+
+    return run
+
+
+def _plain(session: AnyAsyncSession) -> AsyncSession:
+    # A scoped session has no run_sync of its own; calling it gives the session of this scope.
+    return session() if isinstance(session, async_scoped_session) else session
+
+
+class _Detach(Protocol):
+    # Written out, because a ParamSpec cannot carry the overloads that tie the result to `objs`.
+    @overload
+    def __call__(
+        self,
+        session: AnyAsyncSession,
+        objs: Iterable[T],
+        *options: ExecutableOption,
+        copy: bool = False,
+        uncommitted: Literal["raise", "allow"] = "raise",
+    ) -> Awaitable[list[T]]: ...
+    @overload
+    def __call__(
+        self,
+        session: AnyAsyncSession,
+        objs: T,
+        *options: ExecutableOption,
+        copy: bool = False,
+        uncommitted: Literal["raise", "allow"] = "raise",
+    ) -> Awaitable[list[T]]: ...
+
+
+attach = _awaited(_attach)
+detach = cast(_Detach, _awaited(_detach))
+prefetch = _awaited(_prefetch)
+refresh = _awaited(_refresh)

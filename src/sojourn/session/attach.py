@@ -1,0 +1,227 @@
+"""Bring objects home: `attach` merges what was edited away with what happened in the meantime.
+
+Four steps, in this order, so that an error leaves everything as it was: sort the given graph (`incoming`), read the
+rows that matter and lock them (`rows`), decide (`decide`), and only then write (`apply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.collections import KeyFuncDict
+
+from sojourn.errors import ConflictError, MissingRowError, NotAllowedError, Policy
+from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
+from sojourn.mapping.graph import by_class
+from sojourn.mapping.identity import as_list
+from sojourn.session.apply import Homecoming
+from sojourn.session.catch_up import catch_up
+from sojourn.session.decide import Decider
+from sojourn.session.incoming import Arrival, Incoming, collect, owned, owned_below
+from sojourn.session.report import AttachReport, BadArgumentError, Rulings
+from sojourn.session.rows import Reader, local_values
+from sojourn.session.sides import holder_key, identity_of
+from sojourn.session.verdict import OnMissing
+from sojourn.sqlalchemy_internals import State
+
+Verify: TypeAlias = Literal["changed", "all", "none"]
+
+
+def attach(
+    session: Session,
+    objs: object | Iterable[object],
+    *,
+    on_conflict: Policy = "raise",
+    on_unknown_base: Policy | None = None,
+    on_missing: OnMissing = "raise",
+    verify: Verify = "changed",
+    lock: bool = True,
+    allow: Iterable[InstrumentedAttribute[Any]] | None = None,
+    dry_run: bool = False,
+) -> AttachReport:
+    """Bring detached or new objects, and all that hangs on them, into the session without losing anybody's work.
+
+    Where the session does not hold an identity, the very same instance comes home; where it does, the edits are merged
+    onto the session's instance. Each edited attribute is merged three ways: its base, its value here, its value in the
+    database now. Collections merge member by member. Nothing is flushed: the caller commits.
+
+    `objs`: one instance or an iterable of instances; everything that is loaded on them comes along.
+    `on_conflict`: "raise", "mine", "theirs", or a function of one `Conflict` that returns the value to write.
+    `on_unknown_base`: the same for attributes whose base nobody knows; None: as `on_conflict`.
+    `on_missing`: what to do where the row was deleted: "raise", "recreate" it, or "skip" the object.
+    `verify`: read the rows of what was edited ("changed"), of every object and bring clean ones up to date ("all"), or
+    none ("none": edits are taken as they are; a version counter still guards them). New objects whose primary key is
+    set are looked for in any case.
+    `lock`: read with FOR UPDATE, in key order, where the database has it.
+    `allow`: class-bound attributes that may be written (`[Order.status, Order.lines, Line.qty]`); None: all.
+    `dry_run`: report what would happen, conflicts included, and change nothing.
+
+    Returns an `AttachReport`.
+
+    Raises ConflictError with all conflicts, MissingRowError where rows are missing and nothing else is wrong,
+    NotAllowedError, WrongSessionError, NotMappedError. After an error the session and the objects are as they were,
+    except for the begun transaction and its row locks.
+
+    Database: loads unless `verify="none"` or nothing was edited. One SELECT a mapped table and chunk of keys.
+    """
+    if verify not in ("changed", "all", "none"):
+        raise BadArgumentError(f'verify is {verify!r}. It is "changed", "all" or "none".')
+    if on_missing not in ("raise", "recreate", "skip"):
+        raise BadArgumentError(f'on_missing is {on_missing!r}. It is "raise", "recreate" or "skip".')
+    rulings = Rulings(on_conflict, on_unknown_base)
+    roots = as_list(objs)
+    incoming = collect(session, roots)
+    if allow is not None:
+        _check_allowed(incoming, list(allow))
+    with session.no_autoflush:
+        reader = Reader(session, lock=lock)
+        _want(incoming, reader, verify, on_missing)
+        reader.run()
+        decider = Decider(incoming, reader, rulings, on_missing, checked=verify != "none")
+        decider.run()
+        if verify == "all":
+            decider.fates.look_at_the_clean(roots)
+        report = AttachReport(conflicts=rulings.conflicts, merged=rulings.merged)
+        if rulings.undecided and not dry_run:
+            missing = all(conflict.missing for conflict in rulings.undecided)
+            raise (MissingRowError if missing else ConflictError)(rulings.undecided)
+        homecoming = Homecoming(session, incoming, decider, reader)
+        if not dry_run:
+            homecoming.run()
+            catch_up(session, _to_catch_up(incoming, decider, everything=verify == "all"), reader)
+            for obj in homecoming.loose:
+                session.delete(obj)
+    _fill_report(report, incoming, decider, homecoming, reader)
+    return report
+
+
+def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMissing) -> None:
+    """Name the rows that have to be read."""
+    for arrival in incoming.arrivals.values():
+        _want_arrival(arrival, reader, verify)
+    if verify == "all":
+        for class_, states in incoming.by_class.items():
+            _want_class(blueprint(class_), states, reader, blueprint(class_).relationships.values())
+        return
+    removed = [one.state for one in incoming.arrivals.values() if any(rel.owns for _, rel in one.removed_from)]
+    if removed and verify == "changed":
+        # They go with all that they own: did others edit some of that, or add to it?
+        for class_, states in by_class([*removed, *owned_below(incoming, removed)]).items():
+            _want_class(blueprint(class_), states, reader, owned(blueprint(class_)))
+    if on_missing == "recreate" and incoming.arrivals:
+        # What is made again needs what it refers to, and brings what it owns: are their rows there?
+        for class_, states in incoming.by_class.items():
+            reader.table(blueprint(class_)).keys.update((one.key[1], None) for one in states if one.key is not None)
+
+
+def _want_class(
+    plan: Blueprint, states: Sequence[State], reader: Reader, relationships: Iterable[Relationship]
+) -> None:
+    """Every row of these objects, and the members of these collections, where they are loaded."""
+    read = reader.table(plan)
+    read.want(plan, (key for key in plan.stored if not plan.columns[key].deferred))
+    keys = [state.key[1] for state in states if state.key is not None]
+    read.keys.update(dict.fromkeys(keys))
+    for rel in relationships:
+        if rel.loadable and rel.writable and rel.direction != "to one":
+            parents = [state for state in states if rel.key in state.dict and state.key is not None]
+            reader.want_members(rel, (local_values(state, rel) for state in parents))
+
+
+def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
+    plan, state = arrival.plan, arrival.state
+    identity = identity_of(arrival)
+    if identity is None or (verify == "none" and not arrival.is_new):
+        return
+    read = reader.table(plan)
+    loaded = state.dict
+    read.want(plan, (key for key in plan.stored if key in loaded or not plan.columns[key].deferred))
+    read.keys[identity[1]] = None
+    # What an edit only points to is read, to know that it is there; it is not to be changed.
+    read.lock = read.lock or arrival.has_edits or bool(arrival.added_to or arrival.removed_from)
+    for rel in arrival.collections:
+        # Who has which key in a keyed collection, only the members themselves can tell.
+        keyed = isinstance(arrival.source(rel.key).dict.get(rel.key), KeyFuncDict)
+        reader.want_members(rel, [holder_key(arrival, rel)], rows=keyed)
+
+
+def _to_catch_up(incoming: Incoming, decider: Decider, *, everything: bool) -> dict[type, list[State]]:
+    """The states in the session that have to be up to date, by class.
+
+    That is what was read of clean objects, and what is deleted: its children are deleted with it, those too that
+    others have added.
+    """
+    fates = {state: verdict.fate for state, verdict in decider.verdicts.items()}
+    if not everything:
+        return by_class(incoming.home_of(state) for state, fate in fates.items() if fate == "delete")
+    left = {state for state, fate in fates.items() if fate not in ("delete", "update")} | decider.fates.gone
+    homes = incoming.homes
+    return {
+        class_: [incoming.home_of(state) if homes else state for state in states if state not in left]
+        for class_, states in incoming.by_class.items()
+    }
+
+
+def _check_allowed(incoming: Incoming, allow: Sequence[InstrumentedAttribute[Any]]) -> None:
+    allowed: list[tuple[Any, str]] = [(attribute.class_, attribute.key) for attribute in allow]
+
+    def is_allowed(class_: type, key: str | None) -> bool:
+        return any(issubclass(class_, one) and key == name for one, name in allowed)
+
+    refused: list[tuple[str, str]] = []
+    for arrival in incoming.arrivals.values():
+        plan = arrival.plan
+        served = {key for rel in arrival.references for key in rel.local_key}
+        served |= {key for _, rel in arrival.added_to for key in rel.remote_key}
+        names = [plan.units[key] for key in arrival.columns if key not in served and not _is_empty(arrival, key)]
+        refused += [(plan.entity, name) for name in names if not is_allowed(plan.class_, name)]
+        # A collection and the reference that is its other side are one thing, which either name allows.
+        edited = [rel for rel in arrival.references if not _is_consequence(incoming, arrival, rel)]
+        refused += [
+            (plan.entity, rel.key)
+            for rel in (*edited, *arrival.collections)
+            if not is_allowed(plan.class_, rel.key) and not is_allowed(rel.target.class_, rel.inverse)
+        ]
+    if refused:
+        raise NotAllowedError(refused)
+
+
+def _is_consequence(incoming: Incoming, arrival: Arrival, rel: Relationship) -> bool:
+    """Whether a reference changed because the object was put into, or taken out of, a collection that is checked."""
+    return any(
+        other.inverse == rel.key and parent in incoming.arrivals and other in incoming.arrivals[parent].collections
+        for parent, other in (*arrival.added_to, *arrival.removed_from)
+    )
+
+
+def _is_empty(arrival: Arrival, key: str) -> bool:
+    return arrival.is_new and arrival.source(key).dict.get(key) is None
+
+
+def _fill_report(
+    report: AttachReport, incoming: Incoming, decider: Decider, homecoming: Homecoming, reader: Reader
+) -> None:
+    standing = homecoming.standing
+
+    def home(obj: Any) -> Any:
+        state = standing(instance_state(obj))
+        return None if state is None else state.obj()
+
+    lists: dict[str, list[Any]] = {
+        "insert": report.inserted, "recreate": report.inserted, "delete": report.deleted,
+    }  # fmt: skip
+    for state, verdict in decider.verdicts.items():
+        stands = standing(state)
+        if stands is not None and state in incoming.states:
+            written = report.updated if verdict.writes_row() else report.unchanged
+            lists.get(verdict.fate, written).append(stands.obj())
+    undecided = [state for state in incoming.states if state not in decider.verdicts]
+    if incoming.homes or homecoming.skipped:
+        undecided = [one for state in undecided if (one := standing(state)) is not None]
+    report.unchanged += [state.obj() for state in undecided]
+    report.instances = [home(obj) for obj in incoming.roots]
+    report.statements = reader.statements
+    report.find = home

@@ -1,0 +1,250 @@
+"""What becomes of each arrival's row: inserted, updated, deleted, made again, or left out.
+
+A row that does not exist any more, or that the session is about to delete, is ruled on. So is a row that I removed and
+they edited, in itself or in what hangs on it. What an object owns shares its fate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from functools import cached_property
+
+from sqlalchemy.orm import InstanceState
+from sqlalchemy.orm.attributes import instance_state
+
+from sojourn.errors import UNKNOWN, Conflict
+from sojourn.mapping.base import same
+from sojourn.mapping.blueprint import blueprint
+from sojourn.mapping.identity import Identity, assumed_identity
+from sojourn.session.incoming import Arrival, Incoming, base_side, owned, owned_below
+from sojourn.session.report import Rulings
+from sojourn.session.sides import Sides
+from sojourn.session.verdict import Fate, OnMissing, Verdict
+from sojourn.sqlalchemy_internals import State
+
+
+class Fates:
+    """The fates of one verb's arrivals, as `verdicts` that hold nothing else yet."""
+
+    def __init__(
+        self, incoming: Incoming, sides: Sides, rulings: Rulings, on_missing: OnMissing, *, checked: bool
+    ) -> None:
+        self.incoming = incoming
+        self.sides = sides
+        self.rulings = rulings
+        self.on_missing = on_missing
+        self.checked = checked  # False: verify="none"
+        self.verdicts: dict[State, Verdict] = {}
+        self.kept: set[tuple[State, Hashable]] = set()  # (parent, member) removals that were ruled out
+        self.gone: set[State] = set()  # clean objects that stay outside: their row, or their owner's, was deleted
+        self._identities_out: set[Identity | None] = set()
+        self._going: set[State] = set()  # what I removed, and what goes with it
+        self._swept: set[State] = set()  # removed, and their row is gone: what I had put into them goes, too
+
+    def run(self) -> None:
+        """Give each arrival its fate. Database: none."""
+        removed = [one.state for one in self.incoming.arrivals.values() if self._is_removal(one)]
+        self._going.update(removed, owned_below(self.incoming, removed))
+        for arrival in self.incoming.arrivals.values():
+            self.verdicts[arrival.state] = Verdict(arrival, self._fate(arrival))
+        self._spread()
+
+    def look_at_the_clean(self, roots: Iterable[object]) -> None:
+        """verify="all": objects without edits whose row is gone. A root is ruled on; another one just stays away."""
+        given = {id(obj) for obj in roots}
+        for class_, states in self.incoming.by_class.items():
+            plan = blueprint(class_)
+            read = self.sides.reader.table(plan)
+            absent = read.keys.keys() - read.rows.keys()
+            for state in states if absent else ():
+                if state.key is None or state.key[1] not in absent or state in self.verdicts or state in self.gone:
+                    continue
+                if id(state.obj()) in given:
+                    self._judge(state)
+                else:
+                    self.gone.add(state)
+        self._spread()
+
+    def is_out(self, one: Hashable) -> bool:
+        """Whether a member, or the target of a reference, stays outside the session."""
+        if not isinstance(one, InstanceState):
+            return one in self._identities_out
+        state = self.incoming.speaker(one)
+        return state in self.gone or self._has_fate(state, "skip")
+
+    def missing(self, state: State, identity: Identity | None) -> Fate:
+        """Rule on a row that does not exist any more, or that the session is about to delete."""
+        conflict = Conflict(identity, None, UNKNOWN, UNKNOWN, None, missing=True)
+        self.rulings.conflicts.append(conflict)
+        if self.on_missing == "raise":
+            self.rulings.undecided.append(conflict)
+            return "skip"
+        return self.on_missing
+
+    # --- one row ---
+
+    def _fate(self, arrival: Arrival) -> Fate:
+        home, exists = arrival.home, self.sides.row(arrival) is not None
+        if arrival.is_new and not exists and (home is None or home.key is None):
+            return "insert" if home is None else "update"
+        removed = self._is_removal(arrival)
+        if self.checked or arrival.is_new:
+            if not exists:
+                if removed and not self._keeps_removed(arrival):
+                    self._swept.add(arrival.state)
+                agreed = arrival.state in self._going or _is_let_go(arrival)
+                return "skip" if agreed else self.missing(arrival.state, arrival.identity)
+        elif home is None:
+            return "delete" if removed else "as is"
+        if home is not None and self.sides.is_doomed(home):
+            return "delete" if removed else self._doomed(arrival.state, home)
+        return "delete" if removed and not self._keeps_removed(arrival) else "update"
+
+    def _doomed(self, state: State, home: State) -> Fate:
+        """The session is about to delete its instance, but the row is there: it need not be made again, only kept."""
+        fate = self.missing(state, home.key)
+        if fate == "recreate":
+            self.sides.revived[home] = None
+            return "update"
+        return fate
+
+    def _is_removal(self, arrival: Arrival) -> bool:
+        """Whether the object was taken out of its owner, and not given to another one of the same kind."""
+        return any(
+            rel.owns
+            and not any(rel.property is other.property for _, other in arrival.added_to)
+            and arrival.source(rel.inverse or "").dict.get(rel.inverse or "") is None
+            for _, rel in arrival.removed_from
+        )
+
+    def _keeps_removed(self, arrival: Arrival) -> bool:
+        """I removed it; did they edit it, or what goes with it? Then somebody has to say who is right."""
+        below = [self._arrival(state) for state in owned_below(self.incoming, [arrival.state])]
+        if not any(self._is_edited_there(one) for one in (arrival, *below)):
+            return False
+        parent, rel = arrival.removed_from[0]
+        member = arrival.identity
+        conflict = Conflict(assumed_identity(parent), rel.key, member, None, member)
+        kept = self.rulings.rule(conflict) is not None
+        if kept:
+            self.kept.update((holder, self.incoming.who(arrival.state)) for holder, _ in arrival.removed_from)
+        return kept
+
+    def _is_edited_there(self, arrival: Arrival) -> bool:
+        """Whether they changed a column, put something into what the object owns, or moved the object."""
+        if arrival.is_new or self.sides.row(arrival) is None:
+            return False
+        theirs, plan, loaded = self.sides.theirs(arrival), arrival.plan, arrival.state.dict
+        if any(
+            key in loaded and key != plan.version and not same(plan, key, base_side(arrival, key), theirs(key))
+            for key in plan.stored
+        ):
+            return True
+        for rel in owned(plan):
+            if rel.key in loaded:
+                base, mine, members, _ = self.sides.members(arrival, rel)
+                if not set(members) <= {*base, *mine}:
+                    return True
+        if arrival.home is None:
+            return False
+        # The session's own references are not in its columns before they are flushed.
+        references = [rel for rel in plan.relationships.values() if rel.direction == "to one" and rel.writable]
+        fours = [self.sides.reference(arrival, rel) for rel in references]
+        return any(four.theirs != four.stored for four in fours)
+
+    # --- what hangs on it ---
+
+    def _spread(self) -> None:
+        """What an object owns is left out, deleted or made again with it; what it refers to is made again for it."""
+        queue: list[tuple[State, Fate]] = [
+            (state, "recreate" if verdict.arrival.home in self.sides.revived else verdict.fate)
+            for state, verdict in self.verdicts.items()
+        ]
+        queue += [(state, "delete") for state in self._swept]
+        for state, fate in queue:  # the queue grows while it is read
+            if fate in ("skip", "delete", "recreate"):
+                hanging = [*owned_below(self.incoming, [state], deep=False)]
+                if fate == "recreate":
+                    hanging += self._targets(state)
+                elif fate == "delete":
+                    hanging = self._still_there(state)
+                queue += [(other, fate) for other in hanging if self._share(other, fate)]
+        skipped = (state for state, verdict in self.verdicts.items() if verdict.fate == "skip")
+        self._identities_out = {assumed_identity(state) for state in (*self.gone, *skipped)}
+
+    def _share(self, child: State, fate: Fate) -> bool:
+        """Give an owned object its owner's fate, as far as it is one for it. Says whether it was given anything."""
+        verdict = self.verdicts.get(child)
+        if verdict is not None:
+            if fate == "recreate" or verdict.fate == "skip" or not self._has_lost_its_owners(verdict.arrival):
+                return False
+            if verdict.fate == "insert":
+                verdict.fate = "skip"
+            elif fate == "delete" and verdict.fate in ("update", "as is"):
+                verdict.fate = "delete"
+            else:
+                return False
+            return True
+        if child.key is None or child in self.gone:
+            return False
+        absent = self._is_absent(child)
+        if fate == "recreate" and absent:
+            self._judge(child)
+        elif fate == "delete" and not absent:
+            self.verdicts[child] = Verdict(self._arrival(child), "delete")
+        elif fate != "recreate" and child not in self.incoming.homes:
+            self.gone.add(child)
+        else:
+            return False
+        return True
+
+    def _still_there(self, state: State) -> list[State]:
+        """Who goes with an object: not those whom they have moved elsewhere, but those whom anybody has put there."""
+        names: dict[Hashable, None] = {}
+        for rel in owned(blueprint(state.mapper)):
+            base, mine, theirs, _ = self.sides.members(self._arrival(state), rel)
+            names.update(dict.fromkeys([*theirs, *(one for one in mine if one not in base)]))
+        here = {self.incoming.who(child): child for child in owned_below(self.incoming, [state], deep=False)}
+        elsewhere = {} if names.keys() <= here.keys() else self._by_name
+        return [child for name in names if (child := here.get(name) or elsewhere.get(name)) is not None]
+
+    @cached_property
+    def _by_name(self) -> dict[Hashable, State]:
+        return {self.incoming.who(state): state for state in self.incoming.states}
+
+    def _targets(self, state: State) -> Iterator[State]:
+        for rel in blueprint(state.mapper).relationships.values():
+            target = state.dict.get(rel.key) if rel.direction == "to one" and rel.writable else None
+            if target is not None:
+                speaking = self.incoming.speaker(instance_state(target))
+                if speaking in self.incoming.states:
+                    yield speaking
+
+    def _judge(self, state: State) -> None:
+        arrival = self._arrival(state)
+        self.verdicts[state] = Verdict(arrival, self._fate(arrival))
+
+    def _arrival(self, state: State) -> Arrival:
+        found = self.incoming.arrivals.get(state)
+        home = self.incoming.homes.get(state)
+        return found or Arrival(state, blueprint(state.mapper), assumed_identity(state), home)
+
+    def _has_lost_its_owners(self, arrival: Arrival) -> bool:
+        owners = [self.incoming.speaker(holder) for holder, rel in arrival.added_to if rel.owns or rel.deletes]
+        return all(self.is_out(owner) or self._has_fate(owner, "delete") for owner in owners)
+
+    def _has_fate(self, state: State, fate: Fate) -> bool:
+        return state in self.verdicts and self.verdicts[state].fate == fate
+
+    def _is_absent(self, state: State) -> bool:
+        read = self.sides.reader.tables.get(blueprint(state.mapper).table)
+        key = (state.key or (None, None))[1]
+        absent = read is not None and key in read.keys and key not in read.rows
+        return absent or self.sides.is_doomed(self.incoming.homes.get(state))
+
+
+def _is_let_go(arrival: Arrival) -> bool:
+    """Whether all that was done to the object was to take it out of collections."""
+    inverses = {rel.inverse for _, rel in arrival.removed_from}
+    references = [rel for rel in arrival.references if rel.key not in inverses]
+    return bool(inverses) and not (arrival.columns or arrival.collections or references or arrival.added_to)

@@ -1,0 +1,285 @@
+"""Writing relationships as they were decided, on both sides, without events.
+
+A relationship is one fact with two sides, and SQLAlchemy flushes whichever side has a history. So an edit is recorded
+where the verdict says, the other side is brought in step without a history of its own, and at the end the marks are set
+by which SQLAlchemy knows orphans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm.attributes import instance_state
+
+from sojourn.errors import UNKNOWN
+from sojourn.mapping.blueprint import Relationship, blueprint
+from sojourn.mapping.identity import make_identity
+from sojourn.session.incoming import members_now, owned
+from sojourn.session.verdict import ReferenceVerdict, Verdict
+from sojourn.session.write import write_values
+from sojourn.sqlalchemy_internals import (
+    State,
+    base_of,
+    change_unloaded,
+    clear_parent,
+    drop_parent,
+    edited_keys,
+    forget_edit,
+    forget_mutation,
+    held_by,
+    in_session,
+    members,
+    put_collection,
+    refill,
+    set_base,
+    set_parent,
+    settle,
+    unload,
+)
+
+Person = Callable[[Hashable], Any]  # from who it is to the object that stands for it in the session, if any
+
+
+class Relating:
+    """Writes the relationships of one verb."""
+
+    def __init__(self, session: Session, verdicts: Iterable[Verdict], person: Person) -> None:
+        self.session = session
+        self.verdicts = [verdict for verdict in verdicts if verdict.fate != "skip"]
+        self.person = person
+        # Collections that are written by their own verdict.
+        self.loose: list[Any] = []  # to be deleted, and nobody here owns them
+        self.governed = {(verdict.home, rel.key) for verdict in self.verdicts for rel in verdict.collections}
+
+    def run(self) -> None:
+        """Write collections, then references, then the marks. The columns have been written. Database: none."""
+        stands: list[tuple[State, Relationship, list[Any]]] = []
+        for verdict in self.verdicts:
+            for rel, (stored, final) in verdict.collections.items():
+                stands.append((verdict.home, rel, self._write_collection(verdict, rel, stored, final)))
+        for state, rel, stand in stands:
+            for obj in stand:
+                set_parent(state, rel.key, instance_state(obj))
+        for verdict in self.verdicts:
+            for rel, ruling in verdict.references.items():
+                self._write_reference(verdict, rel, ruling)
+            if verdict.fate in ("insert", "recreate"):
+                for rel in verdict.arrival.references:
+                    target = verdict.home.dict.get(rel.key)
+                    self._tell_other_side(verdict.home, rel, (), target)
+        for verdict in self.verdicts:
+            if verdict.fate == "delete":
+                self._take_from_owners(verdict)
+                self._let_new_children_go(verdict.home)
+        for verdict in self.verdicts:
+            settle(verdict.home)
+
+    # --- collections ---
+
+    def _write_collection(
+        self, verdict: Verdict, rel: Relationship, stored: list[Hashable], final: list[Hashable]
+    ) -> list[Any]:
+        state = verdict.home
+        there, stand = self._people(stored), self._people(final)
+        removed = _without(there, stand)
+        if verdict.arrival.home is not None and rel.key in edited_keys(state):
+            # What the session itself has taken out is marked already, and may have another owner.
+            removed = _without(removed, _without(removed, members_now(state, rel)))
+        if verdict.arrival.home is None:
+            for obj in _without(members_now(state, rel), stand):
+                clear_parent(state, rel.key, instance_state(obj))  # an addition of mine that does not stand
+        if rel.many:
+            _hold(state, rel.key, stand)
+            before: Any = there
+        else:
+            state.dict[rel.key] = stand[0] if stand else None
+            before = there[0] if there else None
+        if state.key is None or _without(there, stand) or _without(stand, there):
+            set_base(state, rel.key, before)
+        else:
+            forget_edit(state, rel.key)
+        for obj in removed:
+            drop_parent(state, rel.key, instance_state(obj))
+            if rel.direction == "many to many":
+                self.leave(instance_state(obj), rel.inverse, state.obj())
+        for obj in stand:
+            if rel.direction == "many to many":
+                self.enter(instance_state(obj), rel.inverse, state.obj())
+            else:
+                _fill_inverse(rel, state, instance_state(obj))
+        return stand
+
+    def _people(self, some: Iterable[Hashable]) -> list[Any]:
+        return [obj for one in some if (obj := self.person(one)) is not None]
+
+    # --- references ---
+
+    def _write_reference(self, verdict: Verdict, rel: Relationship, ruling: ReferenceVerdict) -> None:
+        state, stored = verdict.home, ruling.stored
+        holders = [state.dict.get(rel.key), base_of(state, rel.key) if rel.key in edited_keys(state) else None]
+        holders += [self._found(rel, stored), self._found(rel, verdict.arrival.source(rel.key).dict.get(rel.key))]
+        target = self._found(rel, ruling.target)
+        before: Any = UNKNOWN
+        stored_key = stored if isinstance(stored, tuple) else (None,) * len(rel.local_key)
+        if stored is not UNKNOWN:
+            before = self._found(rel, stored)
+            for name, value in zip(rel.local_key, stored_key, strict=True):
+                forget_edit(state, name)
+                if name in state.dict:
+                    state.dict[name] = value
+        elif rel.key in edited_keys(state):
+            before = base_of(state, rel.key)
+        if target is None and isinstance(ruling.target, tuple):
+            # The row is somewhere, but not in memory: the foreign key says where, and the session loads it on demand.
+            unload(state, rel.key)
+            values = zip(stored_key, ruling.target, strict=True)
+            write_values(state, dict(zip(rel.local_key, values, strict=True)))
+        else:
+            state.dict[rel.key] = target
+            if ruling.writes:
+                set_base(state, rel.key, UNKNOWN if before is None and stored is not None else before)
+            else:
+                forget_edit(state, rel.key)
+        self._tell_other_side(state, rel, holders, target)
+
+    def _found(self, rel: Relationship, target: Any) -> Any:
+        """The object that stands for a target: given as a state, a key, or an object of the graph."""
+        if target is None or target is UNKNOWN:
+            return None
+        if isinstance(target, tuple):
+            if not rel.by_primary_key:
+                return None
+            identity = make_identity(blueprint(rel.target), target)
+            held = held_by(self.session, identity)
+            return self.person(identity) or (None if held is None else held.obj())
+        return self.person(target if isinstance(target, InstanceState) else instance_state(target))
+
+    def _tell_other_side(self, child: State, rel: Relationship, holders: Iterable[Any], target: Any) -> None:
+        if rel.inverse is None:
+            return
+        obj = child.obj()
+        for holder in {id(one): one for one in holders if one is not None and one is not UNKNOWN}.values():
+            state = instance_state(holder)
+            if in_session(state, self.session):
+                self.leave(state, rel.inverse, obj, unless=target)
+            clear_parent(state, rel.inverse, child)
+        if target is not None:
+            self.enter(instance_state(target), rel.inverse, obj)
+            set_parent(instance_state(target), rel.inverse, child)
+
+    def _take_from_owners(self, verdict: Verdict) -> None:
+        """A child that is deleted is taken out of its owners, with a history: SQLAlchemy cascades along that alone."""
+        child, removed_from = verdict.home, [(one, rel) for one, rel in verdict.arrival.removed_from if rel.owns]
+        for parent, rel in removed_from:
+            holder = child.dict.get(rel.inverse or "")
+            if holder is not None and rel.inverse is not None:
+                if rel.inverse not in edited_keys(child):
+                    set_base(child, rel.inverse, holder)
+                child.dict[rel.inverse] = None
+            owners = [one for one in (self.person(parent), holder) if one is not None]
+            for owner in {id(one): instance_state(one) for one in owners}.values():
+                _record_removal(owner, rel, child.obj())
+            drop_parent(parent, rel.key, child)
+            if not owners:
+                self.loose.append(child.obj())
+
+    def _let_new_children_go(self, state: State) -> None:
+        """What the session itself has put under a row that is deleted: SQLAlchemy cannot flush both."""
+        for rel in owned(blueprint(state.mapper)):
+            value = state.dict.get(rel.key)
+            now = [] if value is None else list(members(value)) if rel.many else [value]
+            new = [obj for obj in now if instance_state(obj).key is None]
+            if new and rel.many:
+                _change(state, rel.key, _without(now, new))
+            elif new:
+                unload(state, rel.key)
+            for obj in new:
+                if in_session(instance_state(obj), self.session):
+                    self.session.expunge(obj)
+
+    # --- the other side, without a history ---
+
+    def leave(self, holder: State, name: str | None, obj: Any, unless: Any = None) -> None:
+        """Take an object out of a relationship of its holder, where that is in memory."""
+        other = blueprint(holder.mapper).relationships.get(name or "")
+        if other is None or not other.loadable:
+            return
+        forget_mutation(holder, other.key, obj)
+        if holder.obj() is unless or (holder, other.key) in self.governed or holder.dict.get(other.key) is None:
+            return
+        if not other.many:
+            if holder.dict[other.key] is obj:
+                unload(holder, other.key)
+            return
+        now = list(members(holder.dict[other.key]))
+        if len(_without(now, [obj])) < len(now):
+            _change(holder, other.key, _without(now, [obj]))
+
+    def enter(self, holder: State, name: str | None, obj: Any) -> None:
+        """Put an object into a relationship of its holder, where that is in memory."""
+        other = blueprint(holder.mapper).relationships.get(name or "")
+        if other is None or not other.loadable or other.key not in holder.dict or (holder, other.key) in self.governed:
+            return
+        if not other.many:
+            holder.dict[other.key] = obj
+            forget_edit(holder, other.key)
+            return
+        now = [] if holder.dict[other.key] is None else list(members(holder.dict[other.key]))
+        if _without([obj], now):
+            _change(holder, other.key, [*now, obj])
+
+
+def _without(objs: Iterable[Any], others: Iterable[Any]) -> list[Any]:
+    """The objects that are not among the others, compared by what they are."""
+    there = {id(obj) for obj in others}
+    return [obj for obj in objs if id(obj) not in there]
+
+
+def _hold(state: State, key: str, objs: list[Any]) -> None:
+    """Make a collection hold these members; the collection object stays, if there is one."""
+    if state.dict.get(key) is None:
+        put_collection(state, key, objs)
+    else:
+        forget_mutation(state, key)
+        refill(state, key, objs)
+
+
+def _change(state: State, key: str, now: list[Any]) -> None:
+    """Other members without a history: an edit that is there stays an edit of what it was one of."""
+    base = base_of(state, key) if key in edited_keys(state) else UNKNOWN
+    _hold(state, key, now)
+    if base is UNKNOWN:
+        return
+    if not _without(members(base), now) and not _without(now, members(base)):
+        forget_edit(state, key)
+        settle(state)
+    else:
+        set_base(state, key, base)
+
+
+def _record_removal(owner: State, rel: Relationship, obj: Any) -> None:
+    """An owner loses a member, and its history says so."""
+    if rel.key not in owner.dict:
+        change_unloaded(owner, rel.key, (), [obj])
+        return
+    base = base_of(owner, rel.key) if rel.key in edited_keys(owner) else owner.dict[rel.key]
+    if rel.many:
+        before = list(members(base))
+        _hold(owner, rel.key, _without(members(owner.dict[rel.key]), [obj]))
+        set_base(owner, rel.key, [*_without(before, [obj]), obj])
+    elif owner.dict[rel.key] is obj or base is None:
+        owner.dict[rel.key] = None
+        set_base(owner, rel.key, obj)
+
+
+def _fill_inverse(rel: Relationship, parent: State, child: State) -> None:
+    if rel.inverse is None or rel.direction != "to many" or rel.inverse in edited_keys(child):
+        return
+    if child.key is not None and rel.inverse not in child.dict:
+        return
+    if child.dict.get(rel.inverse) is not parent.obj():
+        child.dict[rel.inverse] = parent.obj()
+        if child.key is None:
+            set_base(child, rel.inverse, None)

@@ -1,0 +1,181 @@
+"""Reading what is in the database now, in bulk: one SELECT a mapped table and chunk of keys, through Core.
+
+A read names a table (a mapper, or the join of an inheritance chain), the primary keys that are wanted, and the
+collections whose members are wanted. The members of a plain one-to-many collection are rows of the same table, found by
+their foreign key, so they ride on the same SELECT: `WHERE id = ANY(:keys) OR order_id = ANY(:parents)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Column, Dialect, Row, or_, select
+from sqlalchemy.orm import Mapper, Session, aliased
+from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.sql.visitors import iterate
+
+from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
+from sojourn.session.keys import Key, within
+from sojourn.sqlalchemy_internals import State
+
+
+@dataclass(eq=False)
+class TableRead:
+    """What is wanted of one mapped table, and, after `Reader.run`, what is there."""
+
+    plan: Blueprint
+    keys: dict[Key, None] = field(default_factory=dict)
+    columns: dict[ColumnElement[Any], int] = field(default_factory=dict)  # column -> position in a row
+    holders: dict[Relationship, dict[Key, None]] = field(default_factory=dict)  # collection -> the keys of its parents
+    lock: bool = False
+    rows: dict[Key, Row[Any]] = field(default_factory=dict)
+
+    def want(self, plan: Blueprint, attributes: Iterable[str]) -> None:
+        """Read these column attributes, too."""
+        for key in attributes:
+            self.columns.setdefault(plan.columns[key].column, len(self.columns))
+
+    def getter(self, plan: Blueprint, attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+        """A function from a row to the values of these attributes, as a tuple."""
+        return row_getter([self.columns[plan.columns[key].column] for key in attributes])
+
+
+class Reader:
+    """The reads of one verb. It collects what is wanted, then `run` executes it; `statements` counts the SELECTs."""
+
+    def __init__(self, session: Session, *, lock: bool = False) -> None:
+        self.session = session
+        self.lock = lock
+        self.statements = 0
+        self.tables: dict[FromClause, TableRead] = {}
+        self.members: dict[Relationship, dict[Key, list[Key]]] = {}  # collection -> parent key -> members' primary keys
+        self._with_rows: set[Relationship] = set()
+
+    def table(self, plan: Blueprint) -> TableRead:
+        """The read of this mapper's table. Mappers that share a table share the read."""
+        read = self.tables.get(plan.table)
+        if read is None:
+            read = self.tables[plan.table] = TableRead(plan)
+            read.want(plan, plan.primary_key)
+        return read
+
+    def want_members(self, relationship: Relationship, parents: Iterable[Key], *, rows: bool = False) -> None:
+        """Read who is in this collection of these parents, each given by the values of the relationship's local key.
+
+        With `rows` the members' rows are read in any case, not where they come along alone.
+        """
+        if relationship.tells_members:
+            child = blueprint(relationship.target)
+            # All of its columns, not the keys alone: a member that is new here is built from its row.
+            read = self._whole_table(child)
+            read.want(child, relationship.remote_key)
+            read.holders.setdefault(relationship, {}).update(dict.fromkeys(parents))
+        else:
+            found = self.members.setdefault(relationship, {})
+            found.update((parent, []) for parent in parents if parent not in found)
+            if rows:
+                self._with_rows.add(relationship)
+
+    def run(self) -> None:
+        """Execute every read. Database: always loads, without autoflush."""
+        with self.session.no_autoflush:
+            through = [rel for rel in self.members if not rel.tells_members]
+            for relationship in through:
+                parents = self.members[relationship]
+                self._run_members(relationship, parents)
+                if relationship in self._with_rows:
+                    read = self._whole_table(blueprint(relationship.target))
+                    read.keys.update((key, None) for keys in parents.values() for key in keys)
+            for read in self.tables.values():
+                if read.keys or read.holders:
+                    self._run_table(read)
+
+    def _whole_table(self, plan: Blueprint) -> TableRead:
+        read = self.table(plan)
+        read.want(plan, [key for key, column in plan.columns.items() if not column.deferred])
+        return read
+
+    def _run_table(self, read: TableRead) -> None:
+        dialect = dialect_of(self.session, read.plan.mapper)
+        primary_key = [read.plan.columns[key].column for key in read.plan.primary_key]
+        sources = [within(dialect, primary_key, read.keys)]
+        for relationship, parents in read.holders.items():
+            child = blueprint(relationship.target)
+            remote = [child.columns[key].column for key in relationship.remote_key]
+            sources.append(within(dialect, remote, parents))
+        statement = (
+            select(*read.columns).select_from(read.plan.table).order_by(*_ordering(read, primary_key, self.lock))
+        )
+        if self.lock and read.lock:
+            statement = statement.with_for_update(of=read.plan.mapper.base_mapper.local_table)
+        take_key = row_getter([read.columns[column] for column in primary_key])
+        for chunk in zip_longest(*sources):  # the n-th chunk of every source shares a statement
+            conditions = [condition for condition in chunk if condition is not None]
+            result = self._execute(statement.where(or_(*conditions)), read.plan.mapper)
+            read.rows.update(zip(map(take_key, result), result, strict=True))
+        for relationship, parents in read.holders.items():
+            child = blueprint(relationship.target)
+            take_parent = read.getter(child, relationship.remote_key)
+            found: dict[Key, list[Key]] = {parent: [] for parent in parents}
+            for key, parent in zip(read.rows, map(take_parent, read.rows.values()), strict=True):
+                members = found.get(parent)
+                if members is not None:
+                    members.append(key)
+            self.members[relationship] = found
+
+    def _run_members(self, relationship: Relationship, parents: dict[Key, list[Key]]) -> None:
+        """Who belongs to whom, through a third table or an own join condition: (parent key, member key) pairs."""
+        prop = relationship.property
+        parent = aliased(prop.parent.class_)
+        parent_plan, child_plan = blueprint(prop.parent), blueprint(relationship.target)
+        here = [getattr(parent, key) for key in relationship.local_key or parent_plan.primary_key]
+        there = [getattr(child_plan.class_, key) for key in child_plan.primary_key]
+        statement = select(*here, *there).select_from(parent).join(getattr(parent, relationship.key))
+        order_by = [one for one in prop.order_by or () if _belongs(one, child_plan)]
+        for condition in within(dialect_of(self.session, prop.parent), here, parents):
+            for row in self._execute(statement.where(condition).order_by(*order_by), prop.parent):
+                parents[tuple(row[: len(here)])].append(tuple(row[len(here) :]))
+
+    def _execute(self, statement: Any, mapper: Mapper[Any]) -> Sequence[Row[Any]]:
+        self.statements += 1
+        return self.session.execute(statement, bind_arguments={"mapper": mapper}).all()
+
+
+def local_values(state: State, relationship: Relationship) -> Key:
+    """What a parent's members are found by: its values of the relationship's local key, or its primary key."""
+    if state.key is not None and (relationship.from_primary_key or not relationship.local_key):
+        return state.key[1]  # as it is in the database, also where a primary key was edited
+    loaded = state.dict
+    return tuple([loaded.get(key) for key in relationship.local_key])
+
+
+def dialect_of(session: Session, mapper: Mapper[Any]) -> Dialect:
+    """The dialect of the database in which the session keeps this mapper."""
+    return session.get_bind(mapper=mapper).dialect
+
+
+def row_getter(positions: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function from a row to the tuple of these positions."""
+    first, count = positions[0], len(positions)
+    if list(positions) == list(range(first, first + count)):
+        return itemgetter(slice(first, first + count))  # a slice of a row is a tuple, and costs half of tuple(row)
+    return itemgetter(*positions)
+
+
+def _ordering(read: TableRead, primary_key: list[ColumnElement[Any]], lock: bool) -> list[Any]:
+    # Locks are taken in the order of the rows, and two attaches that lock in key order cannot wait for each other.
+    if lock and read.lock:
+        return list(primary_key)
+    orders = [one for rel in read.holders for one in rel.property.order_by or () if _belongs(one, read.plan)]
+    return [*orders, *primary_key] if len(read.holders) == 1 else list(primary_key)
+
+
+def _belongs(ordering: Any, plan: Blueprint) -> bool:
+    """Whether an ORDER BY needs no other table than the member's own."""
+    columns = [part for part in iterate(ordering) if isinstance(part, Column)]
+    return all(column.table in plan.mapper.tables for column in columns)

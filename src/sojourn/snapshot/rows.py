@@ -1,0 +1,124 @@
+"""The rows and edits of one table, between Python values and what stands in a document.
+
+Going out, whole columns are given to their codecs, because most of them need no change and a check in C. Coming in, the
+encoding has read each row by `wire_type`, and only columns whose codec asks for it are touched again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NoReturn
+from uuid import UUID
+
+from msgspec import Meta
+
+from sojourn.errors import SnapshotError, identity_text
+from sojourn.mapping.blueprint import Blueprint
+from sojourn.mapping.identity import make_identity
+from sojourn.snapshot.model import Edit, Row, Table
+from sojourn.snapshot.values import Values, codec_of
+
+Node = Annotated[int, Meta(ge=0)]
+
+
+def wire_type(plan: Blueprint, key: str) -> Any:
+    """The type by which msgspec reads the values of an attribute."""
+    if key in plan.columns:
+        return codec_of(plan, key).wire
+    return list[Node] if plan.relationships[key].many else Node | None
+
+
+# --- out -------------------------------------------------------------------------------------------------------------
+
+
+def rows_out(table: Table) -> Sequence[Row]:
+    """The rows as they travel. Raises SnapshotError for a value that does not fit its column."""
+    columns: list[Values] = list(zip(*table.rows, strict=True))
+    changed = False
+    for position, key in enumerate(table.columns[: len(columns)]):
+        try:
+            sent = codec_of(table.plan, key).outgoing(columns[position])
+        except ValueError as error:
+            refuse_value(table, key, error)
+        changed = changed or sent is not columns[position]
+        columns[position] = sent
+    return list(zip(*columns, strict=True)) if changed else table.rows
+
+
+def edit_out(table: Table, edit: Edit) -> dict[str, Any]:
+    """An edit as it travels, without its empty parts. Raises SnapshotError as `rows_out` does."""
+    base = dict(edit.base)
+    for key in base.keys() & table.plan.columns.keys():
+        try:
+            base[key] = codec_of(table.plan, key).outgoing((base[key],))[0]
+        except ValueError as error:
+            refuse_value(table, key, error)
+    parts = {"base": base, "unknown": edit.unknown, "added": edit.added, "removed": edit.removed}
+    return {"row": edit.row, **{name: part for name, part in parts.items() if part}}
+
+
+def refuse_value(table: Table, key: str, reason: ValueError) -> NoReturn:
+    """Raise the SnapshotError for the first value of a column that its codec refuses."""
+    codec = codec_of(table.plan, key)
+    for row, value in values_of(table, key):
+        try:
+            codec.outgoing((value,))
+        except ValueError as error:
+            raise unfit(table, row, key, str(error)) from error
+    raise reason
+
+
+def unfit(table: Table, row: int, key: str, what: str) -> SnapshotError:
+    """The error for one value that cannot travel."""
+    return SnapshotError(
+        f"{_whose(table, row)} {what}",
+        where=f"{table.plan.entity}.{key}",
+        remedy="Set a value that the column takes, or flush and commit, and load what the database made of it.",
+    )
+
+
+def values_of(table: Table, key: str) -> Iterator[tuple[int, Any]]:
+    """(row, value) for what a column holds now, then for what it held before it was edited."""
+    position = table.columns.index(key)
+    yield from ((number, row[position]) for number, row in enumerate(table.rows))
+    yield from ((edit.row, edit.base[key]) for edit in table.edits if key in edit.base)
+
+
+def _whose(table: Table, row: int) -> str:
+    plan = table.plan
+    if table.tokens is not None:
+        return "a new object"
+    key = tuple(table.rows[row][table.columns.index(name)] for name in plan.primary_key)
+    if not all(type(value) in (int, str, UUID) for value in key):  # others may be the user's, with a repr of their own
+        return "an object"
+    return identity_text(make_identity(plan, key))
+
+
+# --- in --------------------------------------------------------------------------------------------------------------
+
+
+def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: str) -> Sequence[Row]:
+    """The rows with Python values in place of what travelled. Raises SnapshotError with the place of a bad one."""
+    changing = [position for position, key in enumerate(keys) if codec_of(plan, key).decode is not None]
+    if not changing or not rows:
+        return rows
+    columns: list[Values] = list(zip(*rows, strict=True))
+    changed = False
+    for position in changing:
+        values, key = columns[position], keys[position]
+        try:
+            columns[position] = codec_of(plan, key).incoming(values)
+        except ValueError:
+            for number, value in enumerate(values):
+                value_in(plan, key, value, f"{where}[{number}][{position}]")
+            raise
+        changed = changed or columns[position] is not values
+    return list(zip(*columns, strict=True)) if changed else rows
+
+
+def value_in(plan: Blueprint, key: str, value: Any, where: str) -> Any:
+    """The same for one value of a column."""
+    try:
+        return codec_of(plan, key).incoming((value,))[0]
+    except ValueError as error:
+        raise SnapshotError(f"{plan.entity}.{key}: {error}", where=where) from error

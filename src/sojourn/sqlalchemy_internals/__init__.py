@@ -1,0 +1,127 @@
+"""The only wing that touches SQLAlchemy's private parts, in a few small rooms.
+
+Everything here is a small named operation: what it needs from SQLAlchemy that has no public spelling, and why. The rest
+of sojourn calls these names, so a change in SQLAlchemy is work in one place. `tests/test_sqlalchemy_internals.py`
+checks each operation against what SQLAlchemy itself does, on every supported version.
+
+The names used: `InstanceState.committed_state`, `.callables`, `.expired_attributes`, `.parents`, `._strong_obj`,
+`._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`; `MutableBase._parents`; `ClassManager.new_instance`;
+`IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
+`._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements.
+"""
+
+from sojourn.sqlalchemy_internals.building import (
+    build_persistent,
+    new_detached,
+    new_instance,
+)
+from sojourn.sqlalchemy_internals.edits import (
+    base_of,
+    change_unloaded,
+    clear_parent,
+    drop_parent,
+    edit_collection,
+    edited_keys,
+    fill_collection,
+    forget_edit,
+    forget_edits,
+    forget_mutation,
+    is_orphan,
+    leave_as_orphan,
+    mark_modified,
+    members,
+    pending_mutations,
+    put_collection,
+    refill,
+    set_base,
+    set_parent,
+    settle,
+    track_mutable,
+    untie_parent,
+)
+from sojourn.sqlalchemy_internals.guard import (
+    guard,
+    take_off_guard,
+    unload,
+)
+from sojourn.sqlalchemy_internals.loading import (
+    become_transient,
+    class_notes,
+    expire_unloaded,
+    fire_load,
+    fire_refresh,
+    has_load_events,
+    has_refresh_events,
+    loaded_now,
+)
+from sojourn.sqlalchemy_internals.options import (
+    OptionStep,
+    forget_options,
+    option_steps,
+)
+from sojourn.sqlalchemy_internals.sessions import (
+    Whereabouts,
+    attach_pending,
+    attach_persistent,
+    held_by,
+    in_session,
+    pending_states,
+    sessions_of,
+    take_out,
+    touched_states,
+    whereabouts,
+)
+from sojourn.sqlalchemy_internals.state import State
+
+__all__ = [
+    "OptionStep",
+    "State",
+    "Whereabouts",
+    "attach_pending",
+    "attach_persistent",
+    "base_of",
+    "become_transient",
+    "build_persistent",
+    "change_unloaded",
+    "class_notes",
+    "clear_parent",
+    "drop_parent",
+    "edit_collection",
+    "edited_keys",
+    "expire_unloaded",
+    "fill_collection",
+    "fire_load",
+    "fire_refresh",
+    "forget_edit",
+    "forget_edits",
+    "forget_mutation",
+    "forget_options",
+    "guard",
+    "has_load_events",
+    "has_refresh_events",
+    "held_by",
+    "in_session",
+    "is_orphan",
+    "leave_as_orphan",
+    "loaded_now",
+    "mark_modified",
+    "members",
+    "new_detached",
+    "new_instance",
+    "option_steps",
+    "pending_mutations",
+    "pending_states",
+    "put_collection",
+    "refill",
+    "sessions_of",
+    "set_base",
+    "set_parent",
+    "settle",
+    "take_off_guard",
+    "take_out",
+    "touched_states",
+    "track_mutable",
+    "unload",
+    "untie_parent",
+    "whereabouts",
+]

@@ -1,0 +1,120 @@
+"""The verbs on AsyncSession: each one tried, on aiosqlite, psycopg and asyncmy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.orm import selectinload
+
+from sojourn import changes, clone, discard, dumps, loads, state
+from sojourn.asyncio import attach, detach, prefetch, refresh
+from tests.databases import Database
+from tests.models.shop import Base, Customer, Line, Order, fill
+
+SHAPE = selectinload(Customer.orders).selectinload(Order.lines)
+
+
+def in_async(database: Database, story: Callable[[AsyncEngine], Awaitable[None]]) -> None:
+    """Two customers with two orders of two lines each, and a coroutine on them."""
+    database.create(Base.metadata)
+    with database.session() as session:
+        fill(session, customers=2, orders=2, lines=2)
+        session.commit()
+
+    async def run() -> None:
+        async with database.async_engine() as engine:
+            await story(engine)
+
+    asyncio.run(run())
+
+
+def test_a_graph_leaves_travels_and_comes_home(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customers = await detach(session, (await session.scalars(select(Customer))).all(), SHAPE)
+        (ada, _) = loads(dumps(customers), Base)
+        ada.orders[0].lines[0].qty = 77
+        ada.orders[0].lines.append(Line(sku="new", qty=1, price=5))
+        async with AsyncSession(engine) as session:
+            report = await attach(session, ada)
+            assert [type(one) for one in report.inserted] == [Line]
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            quantities = (await session.scalars(select(Line.qty).where(Line.order_id == 1).order_by(Line.id))).all()
+            assert (quantities[0], quantities[-1]) == (77, 1)
+
+    in_async(database, story)
+
+
+def test_prefetch_fills_what_lazy_loading_could_not(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customers = (await session.scalars(select(Customer).order_by(Customer.id))).all()
+            await prefetch(session, customers, SHAPE)
+            assert [len(order.lines) for customer in customers for order in customer.orders] == [2, 2, 2, 2]
+
+    in_async(database, story)
+
+
+def test_refresh_fills_what_a_commit_expired_and_keeps_edits(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customer = (await session.scalars(select(Customer).where(Customer.id == 1))).one()
+            await session.commit()
+            assert "name" in state(customer).expired
+            customer.city = "Ghent"
+            await refresh(session, customer)
+            assert "name" in state(customer).loaded
+            assert changes(customer)["city"].new == "Ghent"  # type: ignore[union-attr]  # a column's change
+
+    in_async(database, story)
+
+
+def test_what_needs_no_database_needs_no_await(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            order = await session.get_one(Order, 1, options=[selectinload(Order.lines)])
+            order.status = "odd"
+            discard(order)
+            assert not changes(order)
+            twin = clone(order)
+            session.add(twin)
+            await session.commit()
+            copied = (await session.scalars(select(Line.sku).join(Line.order).where(Order.id > 4))).all()
+            original = (await session.scalars(select(Line.sku).where(Line.order_id == 1))).all()
+            assert sorted(copied) == sorted(original)
+
+    in_async(database, story)
+
+
+def test_a_scoped_session_will_do(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        scoped = async_scoped_session(async_sessionmaker(engine), asyncio.current_task)
+        (customer,) = await detach(scoped, await scoped.get_one(Customer, 1))
+        customer.name = "Grace"
+        await attach(scoped, customer)
+        await scoped.commit()
+        assert (await scoped.scalars(select(Customer.name).where(Customer.id == 1))).one() == "Grace"
+        await scoped.remove()
+
+    in_async(database, story)
+
+
+def test_the_verbs_also_run_through_run_sync(database: Database) -> None:
+    from sojourn import attach as plain_attach
+    from sojourn import detach as plain_detach
+
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customer = await session.get_one(Customer, 1)
+            [customer] = await session.run_sync(plain_detach, customer)
+        customer.name = "Grace"
+        async with AsyncSession(engine) as session:
+            report = await session.run_sync(plain_attach, customer)
+            assert report.updated == [customer]
+            await session.commit()
+
+    in_async(database, story)
