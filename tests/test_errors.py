@@ -13,6 +13,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError, UnmappedInstanceError
 from sojourn import errors
 from sojourn.errors import (
     UNKNOWN,
+    BadArgumentError,
     Conflict,
     ConflictError,
     IncompleteError,
@@ -59,6 +60,7 @@ EXAMPLES: list[tuple[SojournError, dict[str, Any], list[str]]] = [
         ["Country.code", "rekey="],
     ),
     (WrongAttributeError("nmae", "is not mapped", "Name it."), {"attribute": "nmae"}, ["nmae is not mapped. Name it."]),
+    (BadArgumentError('verify is 1. It is "all".'), {}, ["verify is 1."]),
     (
         IncompleteError([("Order", "lines"), ("Customer", "name")]),
         {"attributes": [("Customer", "name"), ("Order", "lines")]},

@@ -177,6 +177,10 @@ class WrongAttributeError(SojournError):
         super().__init__(f"{shown} {what}. {remedy}")
 
 
+class BadArgumentError(SojournError, ValueError):
+    """A parameter has a value that the verb does not know. The message says which values it takes."""
+
+
 class IncompleteError(SojournError):
     """A copy would lack what is not loaded. `attributes` are (class name, attribute) pairs, all that were found."""
 

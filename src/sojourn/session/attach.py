@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import KeyFuncDict
 
-from sojourn.errors import ConflictError, MissingRowError, NotAllowedError, Policy
+from sojourn.errors import BadArgumentError, ConflictError, MissingRowError, NotAllowedError, Policy
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class
 from sojourn.mapping.identity import as_list
@@ -21,7 +21,7 @@ from sojourn.session.apply import Homecoming
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
 from sojourn.session.incoming import Arrival, Incoming, collect, owned, owned_below
-from sojourn.session.report import AttachReport, BadArgumentError, Rulings
+from sojourn.session.report import AttachReport, Rulings
 from sojourn.session.rows import Reader, local_values
 from sojourn.session.sides import holder_key, identity_of
 from sojourn.session.verdict import OnMissing

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from sojourn.errors import UNKNOWN, Conflict
+from sojourn.errors import UNKNOWN, BadArgumentError, Conflict
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.reconcile import merge_value
-from sojourn.session.report import BadArgumentError, Rulings
+from sojourn.session.report import Rulings
 
 Side = Callable[[str], Any]
 Writes = dict[str, tuple[Any, Any]]  # column attribute -> (what is stored, what shall be)

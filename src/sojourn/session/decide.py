@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import instance_state
 
-from sojourn.errors import UNKNOWN, Conflict
+from sojourn.errors import UNKNOWN, BadArgumentError, Conflict
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
@@ -21,7 +21,7 @@ from sojourn.session.columns import merge_columns, note_theirs
 from sojourn.session.fates import Fates
 from sojourn.session.gather import Gathering
 from sojourn.session.incoming import Arrival, Incoming, base_side
-from sojourn.session.report import BadArgumentError, Rulings
+from sojourn.session.report import Rulings
 from sojourn.session.rows import Reader
 from sojourn.session.sides import Sides, pointee
 from sojourn.session.verdict import OnMissing, ReferenceVerdict, Verdict

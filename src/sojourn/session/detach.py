@@ -12,14 +12,13 @@ from typing import Any, Literal, TypeVar, overload
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ExecutableOption
 
-from sojourn.errors import UNKNOWN, Conflict, MissingRowError, UncommittedError, WrongSessionError
+from sojourn.errors import UNKNOWN, BadArgumentError, Conflict, MissingRowError, UncommittedError, WrongSessionError
 from sojourn.mapping.base import base_value, edited_columns, remember
 from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.graph import by_class, walk
 from sojourn.mapping.identity import as_list, state_of
 from sojourn.session.detached_copy import copy_graph, shaped
 from sojourn.session.prefetch import Filling, fill_inverse
-from sojourn.session.report import BadArgumentError
 from sojourn.session.rows import Reader
 from sojourn.session.ties import Ties, ties_between
 from sojourn.session.write import write_bases

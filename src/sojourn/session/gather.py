@@ -13,11 +13,11 @@ from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import KeyFuncDict
 
-from sojourn.errors import Conflict
+from sojourn.errors import BadArgumentError, Conflict
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.reconcile import key_clashes, merge_members
 from sojourn.session.incoming import Arrival, members_now
-from sojourn.session.report import BadArgumentError, Rulings
+from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides
 from sojourn.sqlalchemy_internals import State, new_instance
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sojourn.errors import UNKNOWN, Conflict, Policy, SojournError, identity_text
+from sojourn.errors import UNKNOWN, BadArgumentError, Conflict, Policy, identity_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,3 @@ class Rulings:
     def note(self, identity: tuple[Any, ...] | None, attribute: str, values: Iterable[Any]) -> None:
         """Remember a merge; `values` are base, mine, theirs and the result."""
         self.merged.append(Merge(identity, attribute, *values))
-
-
-class BadArgumentError(SojournError, ValueError):
-    """A parameter has a value that the verb does not know."""
