@@ -89,6 +89,41 @@ def line_of(order: Order, sku: str, qty: int = 1) -> Line:
     return line
 
 
+def skus(database: Database, order: int = 1) -> list[str]:
+    """The names of an order's lines that a fresh session finds."""
+    return [line.sku for line in rows(database, Line) if line.order_id == order]
+
+
+def one_order(database: Database, lines: int = 3) -> tuple[Customer, Order]:
+    """An order with the lines 1, 2, 3, called so, of the one customer."""
+    open_shop(database, 1, 1, lines)
+    with others(database) as session:
+        for line in session.query(Line):
+            line.sku = str(line.id)
+    [customer] = shop_away(database)
+    return customer, customer.orders[0]
+
+
+def held(session: Session, *, lines: bool = True) -> Order:
+    """The one order as the session itself holds it, with or without its lines."""
+    order = session.get_one(Order, 1)
+    if lines:
+        assert order.lines
+    return order
+
+
+def copies_in_reach(session: Session) -> list[Any]:
+    """What hangs on an object of the session and is not in the session itself."""
+    outside = []
+    for obj in session:
+        state = inspect(obj)
+        for rel in state.mapper.relationships:
+            value = state.dict.get(rel.key)
+            members = value if isinstance(value, list) else [] if value is None else [value]
+            outside += [one for one in members if one not in session]
+    return outside
+
+
 # --- fingerprints ----------------------------------------------------------------------------------------------------
 
 

@@ -13,16 +13,7 @@ from tests.databases import Database
 from tests.models import keys
 from tests.models.keys import Node
 from tests.models.shop import Customer, Line, Order
-from tests.session.attaching import (
-    away,
-    columns_set,
-    line_of,
-    open_shop,
-    others,
-    row,
-    rows,
-    shop_away,
-)
+from tests.session.attaching import away, columns_set, copies_in_reach, line_of, open_shop, others, row, rows, shop_away
 
 # --- where the session does not hold the identity --------------------------------------------------------------------
 
@@ -138,7 +129,7 @@ def test_every_reference_to_a_copy_is_pointed_to_the_instance_at_home(database: 
         assert held_order not in (order,)
         assert held_line in customer.orders[1].lines
         assert all(one.order is held_order for one in held_order.lines)
-        assert _copies_in_reach(session) == []
+        assert copies_in_reach(session) == []
         session.commit()
     assert row(database, Line, 1).qty == 99
 
@@ -159,7 +150,7 @@ def test_references_are_pointed_anew_deep_in_the_graph_and_in_both_directions(da
         assert held[1].children[0] is held[2]
         assert [one.parent for one in held] == [root, root, held[1]]
         assert held[2].name == "edited"
-        assert _copies_in_reach(session) == []
+        assert copies_in_reach(session) == []
 
 
 def test_an_object_at_home_that_holds_a_copy_is_pointed_anew(database: Database) -> None:

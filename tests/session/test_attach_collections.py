@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import inspect
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import selectinload
 
 from sojourn.errors import Conflict, ConflictError, MissingRowError
 from sojourn.session.attach import attach
@@ -14,29 +14,7 @@ from tests.databases import Database
 from tests.models import keys
 from tests.models.keys import Book, Shelf
 from tests.models.shop import Customer, Line, Order
-from tests.session.attaching import away, line_of, open_shop, others, row, rows, shop_away
-
-
-def skus(database: Database, order: int = 1) -> list[str]:
-    return [line.sku for line in rows(database, Line) if line.order_id == order]
-
-
-def one_order(database: Database, lines: int = 3) -> tuple[Customer, Order]:
-    """An order with the lines 1, 2, 3, called so, of the one customer."""
-    open_shop(database, 1, 1, lines)
-    with others(database) as session:
-        for line in session.query(Line):
-            line.sku = str(line.id)
-    [customer] = shop_away(database)
-    return customer, customer.orders[0]
-
-
-def held(session: Session, *, lines: bool = True) -> Order:
-    order = session.get_one(Order, 1)
-    if lines:
-        assert order.lines
-    return order
-
+from tests.session.attaching import away, line_of, one_order, open_shop, others, row, rows, shop_away, skus
 
 # --- additions and removals ------------------------------------------------------------------------------------------
 

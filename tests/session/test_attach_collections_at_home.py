@@ -9,7 +9,7 @@ from sojourn.errors import ConflictError, MissingRowError
 from sojourn.session.attach import attach
 from tests.databases import Database
 from tests.models.shop import Line, Order
-from tests.session.attaching import line_of, others, row
+from tests.session.attaching import held, line_of, one_order, others, row, skus
 
 # --- where the session has its own collection ------------------------------------------------------------------------
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import Session
-
 from sojourn.session.attach import attach
 from tests.databases import Database
 from tests.models import keys
@@ -122,15 +119,3 @@ def test_attach_flushes_nothing(database: Database) -> None:
         session.add(Country(code="nl", name="Netherlands"))
         attach(session, mine)
         assert log.inserts == log.updates == []
-
-
-def _copies_in_reach(session: Session) -> list[Any]:
-    """What hangs on an object of the session and is not in the session itself."""
-    outside = []
-    for obj in session:
-        state = inspect(obj)
-        for rel in state.mapper.relationships:
-            value = state.dict.get(rel.key)
-            members = value if isinstance(value, list) else [] if value is None else [value]
-            outside += [one for one in members if one not in session]
-    return outside

@@ -371,11 +371,11 @@ def test_an_edit_of_a_third_table_that_others_made_too_is_told_by_neither_side(
             assert [len(tag.articles) for tag in tags] == [1, 0, 2]
         session.commit()
         with others(database) as other:
-            theirs = other.get_one(Article, 1).tags
+            article = other.get_one(Article, 1)  # must be held: a collection whose owner is collected takes no edits
             if edit == "add":
-                theirs.append(other.get_one(Tag, 2))
+                article.tags.append(other.get_one(Tag, 2))
             else:
-                theirs.remove(other.get_one(Tag, 3))
+                article.tags.remove(other.get_one(Tag, 3))
         if edit == "add":
             articles[0].tags.append(tags[1])
         else:
