@@ -109,15 +109,17 @@ class UncommittedError(SojournError):
 
 
 class NotLoadedError(SojournError, DetachedInstanceError):
-    """An attribute was read that was not loaded when the object left its session. `attribute` and `remedy` name it."""
+    """An attribute was read that is not loaded, where nothing may load it. `attribute` and `remedy` name it."""
 
     code = ""  # SQLAlchemy's would append a link to its page on detached objects; the remedy here is more exact
 
-    def __init__(self, class_name: str, attribute: str, remedy: str) -> None:
+    def __init__(
+        self, class_name: str, attribute: str, remedy: str, why: str = "and the object has no session to load it"
+    ) -> None:
         self.class_name = class_name
         self.attribute = attribute
         self.remedy = remedy
-        super().__init__(f"{class_name}.{attribute} is not loaded, and the object has no session to load it. {remedy}")
+        super().__init__(f"{class_name}.{attribute} is not loaded, {why}. {remedy}")
 
 
 class NotMappedError(SojournError, UnmappedInstanceError):

@@ -164,8 +164,9 @@ def _compile(mapper: Mapper[Any]) -> Blueprint:
     columns = {
         prop.key: _column(mapper, prop)
         for prop in attributes
-        if isinstance(prop, ColumnProperty)
-    }  # fmt: skip
+        # A discriminator that is an SQL expression is a property, but no attribute of the class.
+        if isinstance(prop, ColumnProperty) and prop.key in mapper.class_manager
+    }
     composites = {
         prop.key: tuple(part.key for part in prop.props) for prop in attributes if isinstance(prop, CompositeProperty)
     }

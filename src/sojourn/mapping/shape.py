@@ -21,7 +21,7 @@ from sqlalchemy.orm import LoaderCriteriaOption, Mapper
 from sqlalchemy.sql.base import ExecutableOption
 
 from sojourn.errors import WrongAttributeError
-from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
+from sojourn.mapping.blueprint import Blueprint, ColumnAttribute, Relationship, blueprint
 from sojourn.sqlalchemy_internals import OptionStep, option_steps
 
 EAGER = ("selectin", "joined", "subquery", "immediate", False, "select_in")
@@ -59,6 +59,14 @@ class Shape:
         """The column attributes of an object that belong to the shape; its key and version always do."""
         return [key for key in plan.columns if self._wants_column(plan, key)]
 
+    def selected_columns(self, plan: Blueprint) -> list[str]:
+        """Those that a SELECT with these options loads, less a key that is deferred by name."""
+        return [
+            key
+            for key, column in plan.columns.items()
+            if self._selects(column) or (column.primary_key and key not in self.columns)
+        ]
+
     def branches(self, plan: Blueprint) -> list[tuple[Relationship, Branch]]:
         """The relationships of an object that belong to the shape."""
         wanted = [rel for rel in plan.relationships.values() if rel.loadable and self._wants(rel)]
@@ -73,18 +81,26 @@ class Shape:
 
     def _wants_column(self, plan: Blueprint, key: str) -> bool:
         column = plan.columns[key]
-        if column.primary_key or key == plan.version:
+        if column.primary_key or key == plan.version or self._selects(column):
             return True
-        named = self.columns.get(key)
+        # A foreign key is how the shape's own references are found again, so a wildcard does not leave it out; the one
+        # that ties the table of a subclass to its parent's repeats the key.
+        ties_tables = getattr(column.column, "primary_key", False)
+        by_wildcard = key not in self.columns and self._all_columns() is False
+        return column.foreign_key and not ties_tables and by_wildcard
+
+    def _selects(self, column: ColumnAttribute) -> bool:
+        named = self.columns.get(column.key)
         if named is not None or column.query_only:
             return bool(named) and not column.query_only
-        for wildcards in (self.wildcards, self.general.wildcards):
-            if wildcards.columns is not None:
-                # A foreign key is how the shape's own references are found again; the one that ties the table of a
-                # subclass to its parent's repeats the key.
-                ties_tables = getattr(column.column, "primary_key", False)
-                return wildcards.columns or (column.foreign_key and not ties_tables)
+        all_columns = self._all_columns()
+        if all_columns is not None:
+            return all_columns
         return not column.deferred or column.group in self.wildcards.groups | self.general.wildcards.groups
+
+    def _all_columns(self) -> bool | None:
+        here, everywhere = self.wildcards.columns, self.general.wildcards.columns
+        return everywhere if here is None else here
 
     def _wants(self, rel: Relationship) -> bool:
         named = self.grown.get(rel.key)
