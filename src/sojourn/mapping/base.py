@@ -16,7 +16,11 @@ from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, forget_edit
 
+TOKEN = "sojourn.token"
+"""Where the token of a new object is kept in `InstanceState.info`: a second copy of the object is recognised by it."""
+
 _NOTE = "sojourn.base"
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def remember(state: State, plan: Blueprint) -> None:
@@ -28,8 +32,8 @@ def remember(state: State, plan: Blueprint) -> None:
     for key in plan.mutable:
         base = base_of(state, key)
         # None is kept, too: a Mutable value that takes its place and is changed then makes SQLAlchemy forget the None.
-        if base is not UNKNOWN and not _is_immutable(base):
-            copies[key] = (loaded.get(key), copy.deepcopy(base))
+        if base is not UNKNOWN and (base is None or type(base) not in _ATOMS):
+            copies[key] = (loaded.get(key), copied(base))
     if copies:
         state.info[_NOTE] = copies
     else:
@@ -65,7 +69,7 @@ def put_back(state: State, key: str) -> bool:
     state.dict[key] = base
     forget_edit(state, key)
     if key in _notes(state):  # what is on the object can be changed in place again
-        remember_value(state, key, copy.deepcopy(base))
+        remember_value(state, key, copied(base))
     return True
 
 
@@ -87,6 +91,33 @@ def edited_columns(state: State, plan: Blueprint) -> list[str]:
     ]
 
 
+def changed_in_place(state: State, plan: Blueprint) -> bool:
+    """Whether a value that can be changed in place may differ from its remembered base. Database: none."""
+    loaded = state.dict
+    return any(
+        loaded.get(key) is not held or not same(plan, key, base, held) for key, (held, base) in _notes(state).items()
+    )
+
+
+def copied(value: Any) -> Any:
+    """A deep copy. Plain lists and dicts, which most such values are, take a tenth of what `copy.deepcopy` needs."""
+    try:
+        return _copied(value)
+    except RecursionError:  # it contains itself, perhaps
+        return copy.deepcopy(value)
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is dict:
+        return {key if type(key) in _ATOMS else _copied(key): _copied(member) for key, member in value.items()}
+    if kind is list:
+        return [_copied(member) for member in value]
+    return copy.deepcopy(value)
+
+
 def same(plan: Blueprint, key: str, one: Any, other: Any) -> bool:
     """Whether two values of a column attribute are equal, by its type's own comparison."""
     if one is other:
@@ -100,6 +131,3 @@ def _notes(state: State) -> dict[str, tuple[Any, Any]]:
     # Asking for `info` would make one.
     return state.info.get(_NOTE, {}) if "info" in state.__dict__ else {}
 
-
-def _is_immutable(value: Any) -> bool:
-    return type(value) in (int, float, str, bytes, bool)

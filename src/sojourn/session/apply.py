@@ -15,11 +15,11 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.base import forget
+from sojourn.mapping.base import TOKEN, forget
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.graph import followed
 from sojourn.session.decide import Decider
-from sojourn.session.incoming import TOKEN, Incoming
+from sojourn.session.incoming import Incoming
 from sojourn.session.newcomers import bring
 from sojourn.session.relate import Relating
 from sojourn.session.rows import Reader

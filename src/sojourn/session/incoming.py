@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, WrongSessionError
-from sojourn.mapping.base import base_value, edited_columns
+from sojourn.mapping.base import TOKEN, base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class, walk
 from sojourn.mapping.identity import Identity, assumed_identity
@@ -31,7 +31,6 @@ from sojourn.sqlalchemy_internals import (
     whereabouts,
 )
 
-TOKEN = "sojourn.token"
 _TOKENS = "sojourn.tokens"
 
 

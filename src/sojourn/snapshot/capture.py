@@ -1,5 +1,9 @@
 """Objects in, a snapshot out: what is in memory and nothing else.
 
+The graph is walked in waves: the objects that were given, then those that hang on them, and so on. The objects of a wave
+that have the same class and the same attributes loaded are read together, by a function that was made for this shape.
+They get their numbers as they are met; where that is not the order of the tables, they are numbered anew at the end.
+
 Nothing is loaded, no attribute is read through its descriptor, and no user code runs. The only thing that is written is
 the token of a new object, so that a second dump of it says that it is the same one.
 """
@@ -8,29 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
-from operator import itemgetter
-from typing import Any, cast
+from itertools import chain
+from operator import attrgetter
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy.orm.attributes import instance_dict
-from sqlalchemy.orm.collections import InstrumentedList
+from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, SnapshotError
-from sojourn.mapping.base import base_value, edited_columns
-from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.snapshot.departure import reached, refuse_copies, refuse_uncommitted
-from sojourn.snapshot.model import Edit, Row, Snapshot, Table
-from sojourn.sqlalchemy_internals import (
-    State,
-    base_of,
-    edited_keys,
-    members,
-    pending_mutations,
-)
+from sojourn.mapping.base import TOKEN, changed_in_place
+from sojourn.mapping.blueprint import Blueprint, blueprint
+from sojourn.snapshot.departure import refuse_copies, refuse_uncommitted
+from sojourn.snapshot.edits import Numbers, edit_of, former_members
+from sojourn.snapshot.model import Snapshot, Table
+from sojourn.sqlalchemy_internals import Loaded, Reader, Reading, State, base_of, edited_keys, make_reader, members
 
-TOKEN = "sojourn.token"
-"""Where a new object's token is kept in `InstanceState.info`."""
+_loaded = attrgetter("__dict__")
+_state = attrgetter("_sa_instance_state")
 
 
 def capture(objs: Sequence[Any]) -> Snapshot:
@@ -38,18 +36,20 @@ def capture(objs: Sequence[Any]) -> Snapshot:
 
     Raises UncommittedError, and SnapshotError for a graph that the format cannot hold. Database: none.
     """
-    states = reached(objs)
-    instances = [state.obj() for state in states]
-    refuse_uncommitted(states)
-    refuse_copies(states)
-    groups = _grouped(states, instances)
-    nodes: dict[int, int] = {}
-    for group in groups:
-        nodes.update(zip(map(id, group.instances), count(len(nodes))))
-    return Snapshot([nodes[id(obj)] for obj in objs], [_table(group, nodes) for group in groups])
+    walk = _Walk()
+    roots = walk.meet(objs)
+    walk.go()
+    groups = list(walk.groups.values())
+    if walk.sessions or any(state.was_deleted for group in groups for state in group.special_states()):
+        refuse_uncommitted(list(map(_state, walk.met)))
+    _refuse_ambiguous_names(groups)
+    refuse_copies([(group.plan.base_class, group.identity_token, group.keys()) for group in groups if not group.new])
+    renumbered = _renumbered(groups)
+    numbers = Numbers(walk.nodes, renumbered)
+    return Snapshot(_moved(roots, renumbered), [_table(group, walk.met, numbers) for group in groups])
 
 
-# --- grouping --------------------------------------------------------------------------------------------------------
+# --- the walk --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -58,75 +58,220 @@ class _Group:
 
     plan: Blueprint
     columns: tuple[str, ...]
-    references: tuple[str, ...]
-    collections: tuple[str, ...]
+    references: dict[str, list[int | None]]
+    collections: dict[str, list[list[int]]]
     new: bool
     identity_token: Any
-    instances: list[Any] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-    values: list[Mapping[str, Any]] = field(default_factory=list)  # what each object holds
-    edited: list[int] = field(default_factory=list)  # positions of those that may be edited
+    read: Reader
+    nodes: list[int] = field(default_factory=list)  # as they were numbered when they were met
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    kinds: set[tuple[type, ...]] = field(default_factory=set)
+    special: dict[int, Loaded] = field(default_factory=dict)  # row -> what may differ from what the database holds
+
+    def special_states(self) -> Iterable[State]:
+        return map(_state_in, self.special.values())
+
+    def keys(self) -> list[Any]:
+        """What tells the rows apart: the values of the primary key that the database holds."""
+        at = [self.columns.index(key) for key in self.plan.primary_key]
+        keys: list[Any]
+        if len(at) == 1:
+            (one,) = at
+            keys = [row[one] for row in self.rows]
+        else:
+            keys = [tuple(row[position] for position in at) for row in self.rows]
+        for row, loaded in self.special.items():
+            known = _identity(_state_in(loaded))
+            keys[row] = known[0] if len(at) == 1 else known
+        return keys
 
 
-def _grouped(states: Sequence[State], instances: Sequence[Any]) -> list[_Group]:
-    groups: dict[Any, _Group] = {}
-    latest: dict[type, tuple[Any, _Group]] = {}  # the shape and group of the last object of each class
-    values: Mapping[str, Any]
-    for state, instance, values in zip(states, instances, map(instance_dict, instances), strict=True):
-        key = state.key
-        # Objects that were loaded together hold their attributes in the same order, and compare fast.
-        shape = (tuple(values), None if key is None else (key[2],))
-        known, group = latest.get(state.class_, (None, None))
-        if group is None or shape != known:
-            values, group = _group_of(state, values, groups)  # noqa: PLW2901 - completed, where something is missing
-            if len(values) == len(shape[0]):
-                latest[state.class_] = shape, group
-        if state.modified:
-            if any(name not in values for name in edited_keys(state)):
-                values, group = _group_of(state, values, groups)  # noqa: PLW2901 - the same
-            group.edited.append(len(group.states))
-        elif group.plan.mutable:
-            group.edited.append(len(group.states))
-        group.instances.append(instance)
-        group.states.append(state)
-        group.values.append(values)
-    _refuse_ambiguous_names(groups.values())
-    return list(groups.values())
+class _Walk:
+    """What has been met so far, and what it holds."""
+
+    def __init__(self) -> None:
+        self.met: list[Any] = []
+        self.nodes: dict[int, int] = {}  # id of an object -> the position where it was met
+        self.groups: dict[Any, _Group] = {}
+        self.sessions: set[int] = set()
+        self._usual: dict[type, tuple[int, _Group]] = {}  # by class: the size and the group of objects that came last
+        self._shapes: dict[Any, _Group] = {}
+
+    def meet(self, objs: Iterable[Any]) -> list[int]:
+        """The nodes of these objects; who is new is going to be read."""
+        nodes, met = self.nodes, self.met
+        found: list[int] = []
+        for obj in objs:
+            node = nodes.get(id(obj))
+            if node is None:
+                node = nodes[id(obj)] = len(met)
+                met.append(obj)
+            found.append(node)
+        return found
+
+    def go(self) -> None:
+        """Read what was met and follow what it holds, until nobody new is met."""
+        start = 0
+        while start < len(self.met):
+            wave, first = self.met[start:], start
+            start = len(self.met)
+            if len(set(map(type, wave))) == 1:
+                self._read(type(wave[0]), wave, range(first, start))
+                continue
+            positions: dict[type, list[int]] = {}
+            for position, obj in enumerate(wave):
+                positions.setdefault(type(obj), []).append(position)
+            for class_, of_class in positions.items():
+                self._read(class_, [wave[at] for at in of_class], [first + at for at in of_class])
+
+    def _read(self, class_: type, wave: Sequence[Any], nodes: Sequence[int]) -> None:
+        held: list[Loaded] = list(map(_loaded, wave))
+        if class_ not in self._usual:
+            self._find(class_, held[0])
+        size, group = self._usual[class_]
+        reading = _reading(group, held, size) if size else None
+        if reading is not None:
+            self._take(group, held, nodes, reading)
+            return
+        odd: dict[int, tuple[_Group, list[Loaded], list[int]]] = {}
+        for loaded, node in zip(held, nodes, strict=True):
+            group, values = self._find(class_, loaded)
+            _, all_values, all_nodes = odd.setdefault(id(group), (group, [], []))
+            all_values.append(values)
+            all_nodes.append(node)
+        for group, all_values, all_nodes in odd.values():
+            reading = group.read(all_values, 0, group.identity_token)
+            assert reading is not None
+            self._take(group, all_values, all_nodes, reading)
+
+    def _find(self, class_: type, loaded: Loaded) -> tuple[_Group, Loaded]:
+        """The group of an object, and what it holds, with what has to be said besides."""
+        state = _state_in(loaded)
+        new, token = state.key is None, None if state.key is None else state.key[2]
+        same_keys = class_, tuple(loaded), new, token
+        known = None if state.modified else self._shapes.get(same_keys)
+        if known is not None:
+            return known, loaded
+        plan = blueprint(state.mapper)
+        values = _completed(state, plan, loaded)
+        columns = tuple(key for key in plan.columns if key in values)
+        related = tuple(rel.key for rel in plan.relationships.values() if rel.loadable and rel.key in values)
+        shape = plan.class_, columns, related, new, token
+        group = self.groups.get(shape)
+        if group is None:
+            group = self.groups[shape] = _new_group(plan, columns, related, new, token)
+        if values is loaded and not state.modified:
+            self._shapes[same_keys] = group
+        # Where nothing else is in memory beside what travels, a dict of the same size with the same keys is the same.
+        usual = values is loaded and len(columns) + len(related) + 1 == len(loaded)
+        self._usual[class_] = (len(loaded) if usual else 0), group
+        return group, values
+
+    def _take(self, group: _Group, held: Sequence[Loaded], nodes: Sequence[int], reading: Reading) -> None:
+        before = len(group.rows)
+        group.nodes += nodes
+        group.rows += reading.rows
+        group.kinds |= reading.kinds
+        self.sessions |= reading.sessions
+        for key, targets in group.references.items():
+            self._follow_references(key, held, targets)
+        for key, lists in group.collections.items():
+            self._follow_collections(key, held, lists)
+        for at in reading.special:
+            group.special[before + at] = held[at]
+            self.meet(former_members(_state_in(held[at]), group.plan))
+        if group.plan.mutable and not group.new:
+            for at, loaded in enumerate(held):
+                if changed_in_place(_state_in(loaded), group.plan):
+                    group.special[before + at] = loaded
+
+    def _follow_references(self, key: str, held: Sequence[Loaded], targets: list[int | None]) -> None:
+        nodes, met = self.nodes, self.met
+        for loaded in held:
+            target = loaded[key]
+            if target is None:
+                targets.append(None)
+                continue
+            node = nodes.get(id(target))
+            if node is None:
+                node = nodes[id(target)] = len(met)
+                met.append(target)
+            targets.append(node)
+
+    def _follow_collections(self, key: str, held: Sequence[Loaded], lists: list[list[int]]) -> None:
+        nodes, met = self.nodes, self.met
+        for loaded in held:
+            found: list[int] = []
+            lists.append(found)
+            collection = loaded[key]
+            for member in () if collection is None else members(collection):
+                node = nodes.get(id(member))
+                if node is None:
+                    node = nodes[id(member)] = len(met)
+                    met.append(member)
+                found.append(node)
 
 
-def _group_of(state: State, values: Mapping[str, Any], groups: dict[Any, _Group]) -> tuple[Mapping[str, Any], _Group]:
-    """What an object holds, with what has to be said besides, and its group."""
-    plan = blueprint(state.mapper)
-    values = _completed(state, plan, values)
-    token = None if state.key is None else state.key[2]
+def _state_in(loaded: Loaded) -> State:
+    state: State = loaded["_sa_instance_state"]
+    return state
+
+
+def _identity(state: State) -> tuple[Any, ...]:
+    assert state.key is not None
+    return state.key[1]
+
+
+def _reading(group: _Group, held: Sequence[Loaded], size: int) -> Reading | None:
+    """What objects hold that ought to be of one shape; None where they are not."""
+    try:
+        reading = group.read(held, size, group.identity_token)
+    except KeyError:
+        return None
+    if reading is None or any(_is_incomplete(held[at]) for at in reading.special):
+        return None
+    return reading
+
+
+def _is_incomplete(loaded: Loaded) -> bool:
+    """Whether an edited attribute is not in memory: a deleted one, or a collection that was changed unloaded."""
+    return any(key not in loaded for key in edited_keys(_state_in(loaded)))
+
+
+def _new_group(plan: Blueprint, columns: tuple[str, ...], related: Sequence[str], new: bool, token: Any) -> _Group:
     if token is not None and type(token) not in (str, int):
         raise SnapshotError(
             f"the identity token is of the type {type(token).__name__}",
             where=plan.entity,
             remedy="Identity tokens travel if they are str or int.",
         )
-    relationships = [rel for rel in plan.relationships.values() if rel.loadable and rel.key in values]
-    columns = tuple(key for key in plan.columns if key in values)
-    references = tuple(rel.key for rel in relationships if not rel.many)
-    collections = tuple(rel.key for rel in relationships if rel.many)
-    new = state.key is None
-    group = _Group(plan, columns, references, collections, new, token)
-    return values, groups.setdefault((plan.class_, columns, references, collections, new, token), group)
+    return _Group(
+        plan,
+        columns,
+        {key: [] for key in related if not plan.relationships[key].many},
+        {key: [] for key in related if plan.relationships[key].many},
+        new,
+        token,
+        make_reader(columns, plan.primary_key, stored=not new),
+    )
 
 
-def _completed(state: State, plan: Blueprint, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _completed(state: State, plan: Blueprint, values: Loaded) -> Loaded:
     """What the object holds, with its primary key, and with None or nothing for what was deleted from it."""
-    missing: dict[str, Any] = {}
-    if state.key is not None:
-        missing.update(zip(plan.primary_key, state.key[1], strict=True))
-        for key in edited_keys(state):
-            relationship = plan.relationships.get(key)
-            # A column whose base is not known is read from the database again, a reference is not.
-            if relationship is not None and not relationship.many:
-                missing[key] = None
-            elif base_of(state, key) is not UNKNOWN:
-                missing[key] = None if relationship is None else []
+    if state.key is None:
+        return values
+    missing: dict[str, Any] = dict(zip(plan.primary_key, state.key[1], strict=True))
+    for key in edited_keys(state):
+        relationship = plan.relationships.get(key)
+        # A column whose base is not known is read from the database again, a reference is not.
+        if relationship is not None and not relationship.many:
+            missing[key] = None
+        elif base_of(state, key) is not UNKNOWN:
+            missing[key] = None if relationship is None else []
     return {**missing, **values} if missing.keys() - values.keys() else values
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
 
 
 def _refuse_ambiguous_names(groups: Iterable[_Group]) -> None:
@@ -140,107 +285,44 @@ def _refuse_ambiguous_names(groups: Iterable[_Group]) -> None:
             )
 
 
-# --- tables ----------------------------------------------------------------------------------------------------------
+def _renumbered(groups: Sequence[_Group]) -> list[int] | None:
+    """For each node as it was met its place in the tables; None where these are the same, as in most graphs."""
+    order = list(chain.from_iterable(group.nodes for group in groups))
+    if order == list(range(len(order))):
+        return None
+    places = [0] * len(order)
+    for place, node in enumerate(order):
+        places[node] = place
+    return places
 
 
-def _table(group: _Group, nodes: Mapping[int, int]) -> Table:
-    columns: list[Sequence[Any]] = [list(map(itemgetter(key), group.values)) for key in group.columns]
-    columns += [list(map(nodes.get, map(id, map(itemgetter(key), group.values)))) for key in group.references]
-    columns += [_all_nodes(nodes, map(itemgetter(key), group.values)) for key in group.collections]
-    rows: list[Row] = list(zip(*columns, strict=True)) if columns else [()] * len(group.states)
+def _moved(nodes: Sequence[int], places: Sequence[int] | None) -> list[int]:
+    return list(nodes) if places is None else [places[node] for node in nodes]
+
+
+def _table(group: _Group, met: Sequence[Any], numbers: Numbers) -> Table:
+    places = numbers.places
+    references: Mapping[str, Sequence[int | None]] = group.references
+    collections: Mapping[str, Sequence[Sequence[int]]] = group.collections
+    if places is not None:
+        references = {
+            key: [None if node is None else places[node] for node in targets] for key, targets in references.items()
+        }
+        collections = {key: [_moved(nodes, places) for nodes in lists] for key, lists in collections.items()}
+    edits = (edit_of(group.plan, row, group.special[row], numbers) for row in sorted(group.special))
     return Table(
         group.plan,
         group.columns,
-        group.references,
-        group.collections,
-        rows,
-        _edits(group, columns, nodes),
-        [_token(state) for state in group.states] if group.new else None,
+        group.rows,
+        references,
+        collections,
+        [edit for edit in edits if edit],
+        [_token(instance_state(met[node])) for node in group.nodes] if group.new else None,
         group.identity_token,
+        group.kinds,
     )
-
-
-def _all_nodes(nodes: Mapping[int, int], collections: Iterable[Any]) -> list[list[int]]:
-    take = nodes.__getitem__
-    return [
-        # Nearly all collections are plain lists, and there are many.
-        list(map(take, map(id, collection))) if type(collection) is InstrumentedList else _nodes(nodes, collection)
-        for collection in collections
-    ]
-
-
-def _nodes(nodes: Mapping[int, int], collection: Any) -> list[int]:
-    return [] if collection is None else list(map(nodes.__getitem__, map(id, members(collection))))
 
 
 def _token(state: State) -> str:
     token: str = state.info.setdefault(TOKEN, uuid4().hex)
     return token
-
-
-def _edits(group: _Group, columns: Sequence[Sequence[Any]], nodes: Mapping[int, int]) -> list[Edit]:
-    rows = dict.fromkeys(group.edited)
-    if not group.new:
-        # A row is found by its identity, so a primary key that differs from it counts as edited, whoever changed it.
-        held = list(zip(*(columns[group.columns.index(key)] for key in group.plan.primary_key), strict=True))
-        keys = [cast(Any, state.key)[1] for state in group.states]
-        if held != keys:
-            rows.update((row, None) for row, (one, other) in enumerate(zip(held, keys, strict=True)) if one != other)
-    edits = (_edit(group, row, nodes) for row in sorted(rows))
-    return [edit for edit in edits if edit]
-
-
-def _edit(group: _Group, row: int, nodes: Mapping[int, int]) -> Edit:
-    state, values, plan = group.states[row], group.values[row], group.plan
-    base, unknown = _column_bases(state, plan, values)
-    added: dict[str, list[int]] = {}
-    removed: dict[str, list[int]] = {}
-    for relationship in _edited_relationships(state, plan):
-        key, many = relationship.key, relationship.many
-        before = base_of(state, key)
-        if key not in values:
-            arrived, left = pending_mutations(state, key) if many else ([], [])
-            added |= {key: _nodes(nodes, arrived)} if arrived else {}
-            removed |= {key: _nodes(nodes, left)} if left else {}
-        elif before is UNKNOWN:
-            unknown.append(key)
-        elif many and _nodes(nodes, before) != _nodes(nodes, values[key]):
-            base[key] = _nodes(nodes, before)
-        elif not many and before is not values[key]:
-            base[key] = None if before is None else nodes[id(before)]
-    return Edit(row, base, unknown, added, removed)
-
-
-def _column_bases(state: State, plan: Blueprint, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The base of each edited column that has one, and the edited columns whose base nobody knows."""
-    if state.key is None:
-        return {}, []  # a new object has no row that its values could differ from
-    base = {
-        key: identity
-        for key, identity in zip(plan.primary_key, state.key[1], strict=True)
-        if type(values[key]) is not type(identity) or values[key] != identity
-    }
-    unknown: list[str] = []
-    for key in edited_columns(state, plan):
-        if key in plan.primary_key or key not in values or not plan.columns[key].stored:
-            continue
-        before = base_value(state, key)
-        if before is UNKNOWN:
-            unknown.append(key)
-        else:
-            base[key] = before
-    return base, unknown
-
-
-def _edited_relationships(state: State, plan: Blueprint) -> Iterable[Relationship]:
-    for key in edited_keys(state):
-        relationship = plan.relationships.get(key)
-        if relationship is None:
-            continue
-        if not relationship.loadable:
-            raise SnapshotError(
-                "changes of a dynamic or write-only collection cannot travel",
-                where=f"{plan.entity}.{key}",
-                remedy="Flush and commit them first.",
-            )
-        yield relationship

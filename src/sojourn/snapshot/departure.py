@@ -6,30 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sojourn.errors import SnapshotError, UncommittedError, identity_text
-from sojourn.mapping.blueprint import blueprint
-from sojourn.mapping.graph import walk
-from sojourn.sqlalchemy_internals import State, edited_keys, pending_mutations, sessions_of, touched_states
-
-
-def reached(objs: Sequence[Any]) -> list[State]:
-    """What a walk reaches, and what was added to or removed from collections that are not loaded."""
-    states = walk(objs)
-    known = len(objs)
-    while True:
-        changed = [member for state in states if state.modified for member in _pending_members(state)]
-        if len(changed) + len(objs) == known:
-            return states
-        known = len(changed) + len(objs)
-        states = walk([*objs, *changed])
-
-
-def _pending_members(state: State) -> Iterable[Any]:
-    plan = blueprint(state.mapper)
-    recorded = edited_keys(state)
-    for relationship in plan.relationships.values():
-        if relationship.many and relationship.key in recorded and relationship.key not in state.dict:
-            for changed in pending_mutations(state, relationship.key):
-                yield from changed
+from sojourn.sqlalchemy_internals import State, sessions_of, touched_states
 
 
 def refuse_uncommitted(states: Sequence[State]) -> None:
@@ -53,17 +30,25 @@ def refuse_uncommitted(states: Sequence[State]) -> None:
         )
 
 
-def refuse_copies(states: Sequence[State]) -> None:
-    """Raise SnapshotError where two instances stand for one row: the document has one place for it. Pure."""
-    keys = [state.key for state in states if state.key is not None]
-    if len(set(keys)) == len(keys):
-        return
-    seen: set[Any] = set()
-    for key in keys:
-        if key in seen:
+def refuse_copies(rows: Iterable[tuple[type, Any, Sequence[Any]]]) -> None:
+    """Raise SnapshotError where two instances stand for one row: the document has one place for it. Pure.
+
+    `rows` is (base class, identity token, primary keys) of some objects; a key of one column stands for itself.
+    """
+    known: dict[Any, set[Any]] = {}
+    for base_class, token, keys in rows:
+        seen = known.setdefault((base_class, token), set())
+        count = len(seen) + len(keys)
+        if len(set(keys)) < len(keys) or len(seen.union(keys)) < count:
             raise SnapshotError(
                 "the graph holds two instances of this row",
-                where=identity_text(key),
+                where=identity_text((base_class, _first_again(seen, keys), token)),
                 remedy="Bring them together with attach() first, or dump them apart.",
             )
-        seen.add(key)
+        seen.update(keys)
+
+
+def _first_again(seen: set[Any], keys: Iterable[Any]) -> tuple[Any, ...]:
+    known = set(seen)
+    again = next(key for key in keys if key in known or known.add(key))
+    return again if isinstance(again, tuple) else (again,)

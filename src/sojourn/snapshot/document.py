@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from sojourn.mapping.identity import as_list
-from sojourn.snapshot import json
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
+from sojourn.snapshot.encoding import JSON, MESSAGEPACK, decode, encode
 from sojourn.snapshot.restore import restore
 
 
-def dumps(objs: Any) -> bytes:
+_ENCODINGS = {"json": JSON, "msgpack": MESSAGEPACK}
+
+
+def dumps(objs: Any, *, format: Literal["json", "msgpack"] = "json") -> bytes:  # noqa: A002 - the public contract
     """Objects, and everything that can be reached from them in memory, as bytes.
 
     The document holds what is loaded, edits together with their base, and new objects. What is not loaded or expired
@@ -31,7 +34,7 @@ def dumps(objs: Any) -> bytes:
 
     Database: none.
     """
-    return json.encode(capture(as_list(objs)))
+    return encode(capture(as_list(objs)), _ENCODINGS[format])
 
 
 def loads(data: bytes, models: Any) -> list[Any]:
@@ -55,4 +58,4 @@ def loads(data: bytes, models: Any) -> list[Any]:
 
     Database: none.
     """
-    return restore(json.decode(data, Allowed(models)))
+    return restore(decode(data, Allowed(models)))

@@ -11,13 +11,14 @@ None of them needs to know of the others. Values are still Python values here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sojourn.mapping.blueprint import Blueprint
 
-Row = tuple[Any, ...]
-"""The values of the columns, then the references (a node or None), then the collections (a list of nodes)."""
+Row: TypeAlias = tuple[Any, ...]
+"""The values of the columns of one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +44,26 @@ class Edit:
 class Table:
     """Objects of one class with the same loaded attributes.
 
-    `tokens` marks new objects, which have no row in a database yet: one token an object, by which a second copy of it
-    is recognised. It is None for objects that have an identity: the base values of their primary key columns, and
-    `identity_token`.
+    `references` maps a relationship to one object to a node or None for each row, `collections` one to many objects to
+    the nodes of each row's members. `tokens` marks new objects, which have no row in a database yet: one token an
+    object, by which a second copy of it is recognised. It is None for objects that have an identity: the base values of
+    their primary key columns, and `identity_token`. `kinds` has the combinations of Python types in the rows, where
+    whoever read them took note of it.
     """
 
     plan: Blueprint
     columns: Sequence[str]
-    references: Sequence[str]
-    collections: Sequence[str]
     rows: Sequence[Row]
+    references: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    collections: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
     edits: Sequence[Edit] = ()
     tokens: Sequence[str] | None = None
     identity_token: str | int | None = None
+    kinds: AbstractSet[tuple[type, ...]] | None = None
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names of a row's values, in order."""
-        return (*self.columns, *self.references, *self.collections)
+    def holds(self, key: str) -> bool:
+        """Whether this attribute is loaded."""
+        return key in self.columns or key in self.references or key in self.collections
 
 
 @dataclass(frozen=True, slots=True)

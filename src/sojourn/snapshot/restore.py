@@ -10,30 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.attributes import instance_dict, instance_state
 
 from sojourn.errors import UNKNOWN, SnapshotError
-from sojourn.mapping.base import remember
+from sojourn.mapping.base import TOKEN, remember
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.mapping.identity import Identity
-from sojourn.snapshot.capture import TOKEN
 from sojourn.snapshot.model import Edit, Snapshot, Table
-from sojourn.snapshot.verify import verify
+from sojourn.snapshot.verify import Moved, verify
 from sojourn.sqlalchemy_internals import (
+    Builder,
     State,
     change_unloaded,
+    class_notes,
     drop_parent,
     fill_collection,
+    fill_lists,
     fire_load,
     forget_edits,
     has_load_events,
-    new_detached,
+    make_builder,
     set_base,
     set_parent,
 )
+
+_MAX_BUILDERS = 100
 
 
 def restore(snapshot: Snapshot) -> list[Any]:
@@ -41,8 +43,8 @@ def restore(snapshot: Snapshot) -> list[Any]:
     identities = verify(snapshot)
     nodes: list[Any] = []
     built = [
-        _build(table, keys, nodes, f"$.tables[{number}]")
-        for number, (table, keys) in enumerate(zip(snapshot.tables, identities, strict=True))
+        _build(table, moved, nodes, f"$.tables[{number}]")
+        for number, (table, moved) in enumerate(zip(snapshot.tables, identities, strict=True))
     ]
     for each in built:
         _fill_references(each, nodes)
@@ -68,61 +70,72 @@ class _Built:
 
     table: Table
     instances: list[Any]
-    states: list[State]
     where: str
 
     @property
     def plan(self) -> Blueprint:
         return self.table.plan
 
-    def column(self, key: str) -> list[Any]:
-        """What the rows hold for an attribute."""
-        return list(map(itemgetter(self.table.attributes.index(key)), self.table.rows))
+    def state(self, row: int) -> State:
+        state: State = instance_state(self.instances[row])
+        return state
 
 
-def _build(table: Table, identities: Sequence[Identity | None], nodes: list[Any], where: str) -> _Built:
-    columns, token = table.columns, table.identity_token
-    instances = new_detached(table.plan.mapper, identities)
+def _build(table: Table, moved: Moved, nodes: list[Any], where: str) -> _Built:
+    instances = _builder(table)(table.rows, table.identity_token)
     nodes += instances
-    states: list[State] = list(map(instance_state, instances))
-    for instance, row in zip(instances, table.rows, strict=True):
-        instance.__dict__.update(zip(columns, row))  # noqa: B905 - the row goes on with references and collections
-    if token is not None:
-        for state in states:
-            state.identity_token = token
-    for state, new in zip(states, table.tokens or (), strict=False):
-        state.info[TOKEN] = new
-    return _Built(table, instances, states, where)
+    for row, identity in moved.items():
+        instance_state(instances[row]).key = identity
+    for instance, token in zip(instances, table.tokens or (), strict=False):
+        instance_state(instance).info[TOKEN] = token
+    return _Built(table, instances, where)
+
+
+def _builder(table: Table) -> Builder:
+    plan, stored = table.plan, table.tokens is None
+    kept: dict[Any, Builder] = class_notes(plan.mapper).setdefault("sojourn.builders", {})
+    shape = len(plan.mapper.attrs), stored, *table.columns  # the guard knows the attributes of the mapping
+    found = kept.get(shape)
+    if found is None:
+        if len(kept) >= _MAX_BUILDERS:  # documents from outside choose the columns, and must not fill the memory
+            kept.clear()
+        found = kept[shape] = make_builder(plan.mapper, table.columns, plan.primary_key, stored=stored)
+    return found
 
 
 # --- relationships ---------------------------------------------------------------------------------------------------
 
 
 def _fill_references(built: _Built, nodes: Sequence[Any]) -> None:
-    for key in built.table.references:
+    for key, targets in built.table.references.items():
         inverse = _inverse(built.plan.relationships[key])
-        for instance, node in zip(built.instances, built.column(key), strict=True):
-            target = instance.__dict__[key] = None if node is None else nodes[node]
+        for instance, node in zip(built.instances, targets, strict=True):
+            target = instance_dict(instance)[key] = None if node is None else nodes[node]
             if inverse is not None and target is not None:
-                target.__dict__.setdefault(inverse, instance)
+                instance_dict(target).setdefault(inverse, instance)
 
 
 def _fill_collections(built: _Built, nodes: Sequence[Any]) -> None:
-    for key in built.table.collections:
+    for key, lists in built.table.collections.items():
+        members = [[nodes[node] for node in of_one] for of_one in lists]
+        if not fill_lists(built.plan.mapper, key, built.instances, members):
+            _fill_others(built, key, members)
         inverse = _inverse(built.plan.relationships[key])
-        for number, (state, member_nodes) in enumerate(zip(built.states, built.column(key), strict=True)):
-            members = [nodes[node] for node in member_nodes]
-            try:
-                fill_collection(state, key, members)
-            except Exception as error:  # the collection class and its key function are the user's
-                raise SnapshotError(
-                    f"{built.plan.entity}.{key} does not take these members: {error}",
-                    where=f"{built.where}.rows[{number}][{built.table.attributes.index(key)}]",
-                ) from error
-            if inverse is not None:
-                owner = built.instances[number]
-                for member in members:
-                    member.__dict__.setdefault(inverse, owner)
+        if inverse is not None:
+            for owner, of_one in zip(built.instances, members, strict=True):
+                for member in of_one:
+                    instance_dict(member).setdefault(inverse, owner)
+
+
+def _fill_others(built: _Built, key: str, members: Sequence[list[Any]]) -> None:
+    for row, of_one in enumerate(members):
+        try:
+            fill_collection(built.state(row), key, of_one)
+        except Exception as error:  # the collection class and its key function are the user's
+            raise SnapshotError(
+                f"{built.plan.entity}.{key} does not take these members: {error}",
+                where=f"{built.where}.collections.{key}[{row}]",
+            ) from error
 
 
 def _inverse(relationship: Relationship) -> str | None:
@@ -138,12 +151,13 @@ def _inverse(relationship: Relationship) -> str | None:
 def _fire_load_events(built: _Built) -> None:
     if not has_load_events(built.plan.mapper):
         return
-    for number, state in enumerate(built.states):
+    for row, instance in enumerate(built.instances):
+        state: State = instance_state(instance)
         try:
             fire_load(state)
         except Exception as error:  # load events, composites and Mutable types are the user's
             raise SnapshotError(
-                f"{built.plan.entity} does not take these values: {error}", where=f"{built.where}.rows[{number}]"
+                f"{built.plan.entity} does not take these values: {error}", where=f"{built.where}.rows[{row}]"
             ) from error
         if state.modified:
             forget_edits(state)
@@ -153,11 +167,11 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
     table, plan = built.table, built.plan
     if table.tokens is not None:
         stored = [key for key in table.columns if plan.columns[key].stored]
-        for state in built.states:
+        for instance in built.instances:
             for key in stored:
-                set_base(state, key, UNKNOWN)
+                set_base(instance_state(instance), key, UNKNOWN)
     for edit in table.edits:
-        state = built.states[edit.row]
+        state = built.state(edit.row)
         for key, base in edit.base.items():
             set_base(state, key, base if key in plan.columns else _objects(plan.relationships[key], base, nodes))
         for key in edit.unknown:
@@ -165,8 +179,8 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
         for key in {**edit.added, **edit.removed}:
             change_unloaded(state, key, _members(edit.added, key, nodes), _members(edit.removed, key, nodes))
     if table.tokens is None and plan.mutable:
-        for state in built.states:
-            remember(state, plan)
+        for instance in built.instances:
+            remember(instance_state(instance), plan)
 
 
 def _objects(relationship: Relationship, value: Any, nodes: Sequence[Any]) -> Any:
@@ -185,32 +199,32 @@ def _members(changes: Any, key: str, nodes: Sequence[Any]) -> list[Any]:
 def _mark_removed(built: _Built, nodes: Sequence[Any]) -> None:
     for edit, key, before, now in _changed_members(built):
         for node in (*_without(before, now), *edit.removed.get(key, ())):
-            drop_parent(built.states[edit.row], key, instance_state(nodes[node]))
+            drop_parent(built.state(edit.row), key, instance_state(nodes[node]))
 
 
 def _mark_added(built: _Built, nodes: Sequence[Any]) -> None:
     for edit, key, before, now in _changed_members(built):
         for node in (*_without(now, before), *edit.added.get(key, ())):
-            set_parent(built.states[edit.row], key, instance_state(nodes[node]))
+            set_parent(built.state(edit.row), key, instance_state(nodes[node]))
 
 
 def _mark_new(built: _Built, nodes: Sequence[Any]) -> None:
     """A stored object has an owner unless the opposite is marked; with a new one it is the other way around."""
-    for key in (*built.table.references, *built.table.collections):
-        for state, value in zip(built.states, built.column(key), strict=True):
+    for key, values in (*built.table.references.items(), *built.table.collections.items()):
+        for instance, value in zip(built.instances, values, strict=True):
             for node in _as_nodes(value):
                 member: State = instance_state(nodes[node])
                 if member.key is None:
-                    set_parent(state, key, member)
+                    set_parent(instance_state(instance), key, member)
 
 
 def _changed_members(built: _Built) -> Iterator[tuple[Edit, str, Sequence[int], Sequence[int]]]:
     """(edit, relationship, nodes before, nodes now); of an unloaded collection neither is known."""
-    table = built.table
-    for edit in table.edits:
+    related = {**built.table.references, **built.table.collections}
+    for edit in built.table.edits:
         for key, base in edit.base.items():
-            if key in built.plan.relationships:
-                yield edit, key, _as_nodes(base), _as_nodes(table.rows[edit.row][table.attributes.index(key)])
+            if key in related:
+                yield edit, key, _as_nodes(base), _as_nodes(related[key][edit.row])
         for key in {**edit.added, **edit.removed}:
             yield edit, key, (), ()
 

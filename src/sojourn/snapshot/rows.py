@@ -7,62 +7,52 @@ encoding has read each row by `wire_type`, and only columns whose codec asks for
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
-
-from msgspec import Meta
 
 from sojourn.errors import SnapshotError, identity_text
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.mapping.identity import make_identity
 from sojourn.snapshot.model import Edit, Row, Table
-from sojourn.snapshot.values import Values, codec_of
-
-Node = Annotated[int, Meta(ge=0)]
-
-
-def wire_type(plan: Blueprint, key: str) -> Any:
-    """The type by which msgspec reads the values of an attribute."""
-    if key in plan.columns:
-        return codec_of(plan, key).wire
-    return list[Node] if plan.relationships[key].many else Node | None
-
+from sojourn.snapshot.values import Codec, Values, codec_of
 
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-def rows_out(table: Table) -> Sequence[Row]:
+def rows_out(table: Table, packed: bool, wide: bool) -> Sequence[Row]:
     """The rows as they travel. Raises SnapshotError for a value that does not fit its column."""
+    if not table.columns:
+        return table.rows
     columns: list[Values] = list(zip(*table.rows, strict=True))
     changed = False
-    for position, key in enumerate(table.columns[: len(columns)]):
+    for position, key in enumerate(table.columns):
         try:
-            sent = codec_of(table.plan, key).outgoing(columns[position])
+            sent = codec_of(table.plan, key).outgoing(columns[position], packed, wide)
         except ValueError as error:
-            refuse_value(table, key, error)
+            refuse_value(table, key, packed, error)
         changed = changed or sent is not columns[position]
         columns[position] = sent
     return list(zip(*columns, strict=True)) if changed else table.rows
 
 
-def edit_out(table: Table, edit: Edit) -> dict[str, Any]:
+def edit_out(table: Table, edit: Edit, packed: bool, wide: bool) -> dict[str, Any]:
     """An edit as it travels, without its empty parts. Raises SnapshotError as `rows_out` does."""
     base = dict(edit.base)
     for key in base.keys() & table.plan.columns.keys():
         try:
-            base[key] = codec_of(table.plan, key).outgoing((base[key],))[0]
+            base[key] = codec_of(table.plan, key).outgoing((base[key],), packed, wide)[0]
         except ValueError as error:
-            refuse_value(table, key, error)
+            refuse_value(table, key, packed, error)
     parts = {"base": base, "unknown": edit.unknown, "added": edit.added, "removed": edit.removed}
     return {"row": edit.row, **{name: part for name, part in parts.items() if part}}
 
 
-def refuse_value(table: Table, key: str, reason: ValueError) -> NoReturn:
+def refuse_value(table: Table, key: str, packed: bool, reason: ValueError) -> NoReturn:
     """Raise the SnapshotError for the first value of a column that its codec refuses."""
     codec = codec_of(table.plan, key)
     for row, value in values_of(table, key):
         try:
-            codec.outgoing((value,))
+            codec.outgoing((value,), packed, wide=True)
         except ValueError as error:
             raise unfit(table, row, key, str(error)) from error
     raise reason
@@ -97,9 +87,12 @@ def _whose(table: Table, row: int) -> str:
 # --- in --------------------------------------------------------------------------------------------------------------
 
 
-def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: str) -> Sequence[Row]:
-    """The rows with Python values in place of what travelled. Raises SnapshotError with the place of a bad one."""
-    changing = [position for position, key in enumerate(keys) if codec_of(plan, key).decode is not None]
+def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: str, *, wide: bool) -> Sequence[Row]:
+    """The rows with Python values in place of what travelled. Raises SnapshotError with the place of a bad one.
+
+    A codec that has a `wide` form has nothing to do for rows that were read without it.
+    """
+    changing = [at for at, key in enumerate(keys) if _is_changing(codec_of(plan, key), wide)]
     if not changing or not rows:
         return rows
     columns: list[Values] = list(zip(*rows, strict=True))
@@ -114,6 +107,10 @@ def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: st
             raise
         changed = changed or columns[position] is not values
     return list(zip(*columns, strict=True)) if changed else rows
+
+
+def _is_changing(codec: Codec, wide: bool) -> bool:
+    return codec.decode is not None and (wide or codec.wide is None)
 
 
 def value_in(plan: Blueprint, key: str, value: Any, where: str) -> Any:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from sojourn.errors import SnapshotError, identity_text
 from sojourn.mapping.blueprint import Relationship
@@ -18,8 +18,12 @@ from sojourn.mapping.identity import Identity, make_identity
 from sojourn.snapshot.model import Edit, Snapshot, Table
 
 
-def verify(snapshot: Snapshot) -> list[list[Identity | None]]:
-    """The identities of the objects of each table, None for new ones. Raises SnapshotError. Pure."""
+Moved: TypeAlias = dict[int, Identity]
+"""By row: the identity of an object whose primary key was edited. Of all others the row itself tells it."""
+
+
+def verify(snapshot: Snapshot) -> list[Moved]:
+    """The identities, for each table, that its rows do not tell. Raises SnapshotError. Pure."""
     nodes = _Nodes(snapshot.tables)
     nodes.check("$.roots", snapshot.roots)
     for number, table in enumerate(snapshot.tables):
@@ -80,13 +84,14 @@ class _Nodes:
 
 
 def _check_relationships(table: Table, nodes: _Nodes, where: str) -> None:
-    for position, key in enumerate((*table.references, *table.collections), len(table.columns)):
-        relationship = table.plan.relationships[key]
-        values = list(map(itemgetter(position), table.rows))
-        if nodes.all_right(list(chain.from_iterable(values)) if relationship.many else values, relationship):
-            continue
-        for number, value in enumerate(values):
-            nodes.check(f"{where}.rows[{number}][{position}]", value, relationship)
+    for key, targets in table.references.items():
+        if not nodes.all_right(targets, table.plan.relationships[key]):
+            for row, target in enumerate(targets):
+                nodes.check(f"{where}.references.{key}[{row}]", target, table.plan.relationships[key])
+    for key, lists in table.collections.items():
+        if not nodes.all_right(list(chain.from_iterable(lists)), table.plan.relationships[key]):
+            for row, members in enumerate(lists):
+                nodes.check(f"{where}.collections.{key}[{row}]", members, table.plan.relationships[key])
 
 
 # --- edits -----------------------------------------------------------------------------------------------------------
@@ -130,7 +135,7 @@ def _is_open(relationship: Relationship) -> bool:
 
 def _check_editable(table: Table, key: str, where: str) -> None:
     plan = table.plan
-    if key not in table.attributes:
+    if not table.holds(key):
         raise SnapshotError(f"{plan.entity}.{key} is not loaded in this table", where=where)
     column = plan.columns.get(key)
     # A new object has no row, so its columns have no base.
@@ -142,21 +147,25 @@ def _check_editable(table: Table, key: str, where: str) -> None:
 # --- identities ------------------------------------------------------------------------------------------------------
 
 
-def _identities(tables: Sequence[Table]) -> list[list[Identity | None]]:
-    found: list[list[Identity | None]] = []
+def _identities(tables: Sequence[Table]) -> list[Moved]:
+    known: dict[Any, set[Any]] = {}
+    moved: list[Moved] = []
     for number, table in enumerate(tables):
-        where = f"$.tables[{number}]"
-        if table.tokens is None:
-            found.append(_identities_of(table, where))
-        else:
-            found.append([None] * len(table.rows))
-    known = [identity for identities in found for identity in identities if identity is not None]
-    if len(set(known)) != len(known):
-        _report_twice(found)
-    return found
+        if table.tokens is not None:
+            moved.append({})
+            continue
+        keys, of_table = _keys(table, f"$.tables[{number}]")
+        moved.append(of_table)
+        seen = known.setdefault((table.plan.base_class, table.identity_token), set())
+        count = len(seen) + len(keys)
+        seen.update(keys)
+        if len(seen) < count:
+            _report_twice(tables)
+    return moved
 
 
-def _identities_of(table: Table, where: str) -> list[Identity | None]:
+def _keys(table: Table, where: str) -> tuple[list[Any], Moved]:
+    """The primary keys that the database holds; a key of one column stands for itself."""
     plan = table.plan
     for key in plan.primary_key:
         if key not in table.columns:
@@ -165,27 +174,34 @@ def _identities_of(table: Table, where: str) -> list[Identity | None]:
                 where=f"{where}.columns",
             )
     positions = [table.columns.index(key) for key in plan.primary_key]
-    keys: list[tuple[Any, ...]] = list(zip(*(map(itemgetter(at), table.rows) for at in positions), strict=True))
+    keys: list[Any] = list(map(itemgetter(*positions), table.rows))
+    moved: Moved = {}
     for edit in table.edits:
         if not edit.base.keys().isdisjoint(plan.primary_key):
-            keys[edit.row] = tuple(map(edit.base.get, plan.primary_key, keys[edit.row]))
-    empty = (None,) * len(positions)
+            row = table.rows[edit.row]
+            now = [row[position] for position in positions]
+            before = tuple(map(edit.base.get, plan.primary_key, now))
+            keys[edit.row] = before if len(before) > 1 else before[0]
+            moved[edit.row] = make_identity(plan, before, table.identity_token)
+    empty = None if len(positions) == 1 else (None,) * len(positions)
     if empty in keys:
         raise SnapshotError(
             f"the primary key of {plan.entity} is null",
             where=f"{where}.rows[{keys.index(empty)}]",
             remedy="New objects go into a table of their own, with tokens.",
         )
-    token = table.identity_token
-    return [make_identity(plan, key, token) for key in keys]
+    return keys, moved
 
 
-def _report_twice(found: Sequence[Sequence[Identity | None]]) -> None:
+def _report_twice(tables: Sequence[Table]) -> None:
     seen: dict[Identity, str] = {}
-    for number, identities in enumerate(found):
-        for row, identity in enumerate(identities):
+    for number, table in enumerate(tables):
+        if table.tokens is not None:
+            continue
+        for row, key in enumerate(_keys(table, f"$.tables[{number}]")[0]):
+            identity = make_identity(table.plan, key if isinstance(key, tuple) else (key,), table.identity_token)
             where = f"$.tables[{number}].rows[{row}]"
-            if identity is not None and seen.setdefault(identity, where) != where:
+            if seen.setdefault(identity, where) != where:
                 raise SnapshotError(f"{identity_text(identity)} is at {seen[identity]} already", where=where)
 
 

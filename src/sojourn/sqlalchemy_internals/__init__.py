@@ -11,8 +11,9 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 """
 
 from sojourn.sqlalchemy_internals.building import (
+    Builder,
     build_persistent,
-    new_detached,
+    make_builder,
     new_instance,
 )
 from sojourn.sqlalchemy_internals.edits import (
@@ -23,6 +24,7 @@ from sojourn.sqlalchemy_internals.edits import (
     edit_collection,
     edited_keys,
     fill_collection,
+    fill_lists,
     forget_edit,
     forget_edits,
     forget_mutation,
@@ -59,6 +61,7 @@ from sojourn.sqlalchemy_internals.options import (
     forget_options,
     option_steps,
 )
+from sojourn.sqlalchemy_internals.reading import Loaded, Reader, Reading, make_reader
 from sojourn.sqlalchemy_internals.sessions import (
     Whereabouts,
     attach_pending,
@@ -74,7 +77,11 @@ from sojourn.sqlalchemy_internals.sessions import (
 from sojourn.sqlalchemy_internals.state import State
 
 __all__ = [
+    "Builder",
+    "Loaded",
     "OptionStep",
+    "Reader",
+    "Reading",
     "State",
     "Whereabouts",
     "attach_pending",
@@ -90,6 +97,7 @@ __all__ = [
     "edited_keys",
     "expire_unloaded",
     "fill_collection",
+    "fill_lists",
     "fire_load",
     "fire_refresh",
     "forget_edit",
@@ -104,9 +112,10 @@ __all__ = [
     "is_orphan",
     "leave_as_orphan",
     "loaded_now",
+    "make_builder",
+    "make_reader",
     "mark_modified",
     "members",
-    "new_detached",
     "new_instance",
     "option_steps",
     "pending_mutations",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
@@ -18,20 +18,46 @@ def new_instance(mapper: Mapper[Any]) -> Any:
     return mapper.class_manager.new_instance()
 
 
-def new_detached(mapper: Mapper[Any], identities: Iterable[Any]) -> list[Any]:
-    """An instance for each identity key, guarded; a transient one for each None. One loop, as there may be many."""
-    manager, guard_ = cast(Any, mapper.class_manager), guard_for(mapper)
-    class_, make_state, put_state = manager.class_, manager._state_constructor, manager._state_setter
-    instances = []
-    for identity in identities:
-        instance = class_.__new__(class_)
-        state = make_state(instance, manager)
-        put_state(instance, state)
-        if identity is not None:
-            state.key = identity
-            state.callables = guard_
-        instances.append(instance)
-    return instances
+Builder: TypeAlias = Callable[[Iterable[tuple[Any, ...]], Any], list[Any]]
+"""`build(rows, identity_token)`: an instance for each row."""
+
+
+def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Sequence[str], *, stored: bool) -> Builder:
+    """A function that makes instances of rows: guarded ones with an identity, or new ones (not `stored`).
+
+    `columns` of stored objects contain the primary key. The function's source is made for these columns, with each name
+    written out, since there may be many rows. Load events are left to the caller. Database: none.
+    """
+    manager = cast(Any, mapper.class_manager)
+    names = {key: f"a{position}" for position, key in enumerate(columns)}
+    identity = "".join(f"{names[key]}, " for key in primary_key) if stored else ""
+    lines = [
+        f"def build(rows, token):\n    instances = []\n    add = instances.append\n    for {_targets(names)} in rows:",
+        "obj = new(class_)",
+        "state = make_state(obj, manager)",
+        "put_state(obj, state)",
+        *([f"state.key = (base, ({identity}), token)", "state.callables = guard"] if stored else []),
+        *(["if token is not None: state.identity_token = token"] if stored else []),
+        "loaded = obj.__dict__",
+        *(f"loaded[{key!r}] = {name}" for key, name in names.items()),
+        "add(obj)",
+    ]
+    made: dict[str, Any] = {
+        "new": mapper.class_.__new__,
+        "class_": mapper.class_,
+        "base": mapper.base_mapper.class_,
+        "manager": manager,
+        "make_state": manager._state_constructor,
+        "put_state": manager._state_setter,
+        "guard": guard_for(mapper),
+    }
+    exec("\n        ".join(lines) + "\n    return instances", made)  # noqa: S102 - made of attribute names
+    build: Builder = made["build"]
+    return build
+
+
+def _targets(names: Mapping[str, str]) -> str:
+    return f"({''.join(f'{name}, ' for name in names.values())})" if names else "_"
 
 
 def build_persistent(session: Session, mapper: Mapper[Any], key: Any, values: Mapping[str, Any]) -> Any:

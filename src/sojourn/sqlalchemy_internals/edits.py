@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy.ext.mutable import MutableBase
-from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.base import NEVER_SET, NO_VALUE, PASSIVE_NO_RESULT
-from sqlalchemy.orm.collections import InstrumentedList, collection_adapter
+from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
 
 from sojourn.errors import UNKNOWN
 from sojourn.sqlalchemy_internals.state import State
@@ -123,6 +124,18 @@ def fill_collection(state: State, key: str, items: Sequence[Any]) -> None:
     else:
         adapter.append_multiple_without_event(items)
     state.dict[key] = collection
+
+
+def fill_lists(mapper: Mapper[Any], key: str, instances: Iterable[Any], lists: Iterable[list[Any]]) -> bool:
+    """`fill_collection` for many states; False, and nothing done, where the collection is more than a plain list."""
+    impl = cast(Any, mapper.class_manager[key].impl)
+    if impl.collection_factory is not InstrumentedList or impl.dispatch.init_collection:
+        return False
+    for instance, items in zip(instances, lists, strict=True):
+        loaded = instance_dict(instance)
+        loaded[key] = collection = InstrumentedList(items)
+        CollectionAdapter(impl, loaded["_sa_instance_state"], collection)
+    return True
 
 
 def edit_collection(state: State, key: str, base: Sequence[Any], final: Sequence[Any]) -> None:

@@ -1,0 +1,143 @@
+"""Columns with many values of one type: ARRAY, the SET of MySQL, HSTORE.
+
+The items of a whole column go through their own codec together. Only where that changes something, the arrays are
+built anew around them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from sqlalchemy.ext.mutable import MutableBase
+
+from sojourn.snapshot.codecs.codec import NONE, Codec, Values, article
+
+MAX_DIMENSIONS = 6
+"""As many as PostgreSQL has. A column's own number of dimensions binds nobody there."""
+
+_HSTORE_VALUES: frozenset[type] = frozenset({str, NONE})
+
+# --- ARRAY -----------------------------------------------------------------------------------------------------------
+
+
+def array_codec(item: Codec, dimensions: int | None, as_tuple: bool) -> Codec:
+    """The codec of an ARRAY: whatever is a list inside is a further dimension.
+
+    Items that may travel as arrays themselves (JSON, for one) have as many dimensions around them as the column says.
+    """
+    depth = (dimensions or 1) if item.array else MAX_DIMENSIONS
+    box: type = tuple if as_tuple else list
+    return Codec(
+        _nested(item.wire, item, box, depth),
+        wide=None if item.wide is None else _nested(item.wide, item, box, depth),
+        encode=partial(_arrays_out, item, box, depth),
+        decode=None if item.decode is None else partial(_arrays_in, item, box, depth),
+        copy=None if as_tuple and item.copy is None else partial(_array_copied, item, box, depth),
+        array=True,
+    )
+
+
+def _nested(wire: Any, item: Codec, box: Any, depth: int) -> Any:
+    """The type of arrays that are nested up to so deep; just so deep where the items are arrays."""
+    nested = wire
+    for _ in range(depth):
+        member = nested if item.array or nested is wire else wire | nested
+        nested = tuple[member, ...] if box is tuple else list[member]
+    return nested | None
+
+
+def _arrays_out(
+    item: Codec, box: type, depth: int, values: Values, kinds: set[type], packed: bool, wide: bool
+) -> Values:
+    _check_boxes(kinds, box)
+    items = _items(values, box, depth)
+    sent = item.outgoing(items, packed, wide)
+    return values if sent is items else _rebuilt(values, box, depth, sent)
+
+
+def _arrays_in(item: Codec, box: type, depth: int, values: Values, packed: bool) -> Values:
+    items = _items(values, box, depth)
+    read = item.incoming(items, packed)
+    return values if read is items else _rebuilt(values, box, depth, read)
+
+
+def _items(values: Values, box: type, depth: int) -> Values:
+    """The items of all arrays of a column, in order."""
+    items = list(chain.from_iterable(filter(None, values)))
+    if depth == 1 or box not in set(map(type, items)):
+        return items
+    return list(_inside(items, box, depth - 1))
+
+
+def _inside(members: Iterable[Any], box: type, depth: int) -> Iterator[Any]:
+    for member in members:
+        if depth and type(member) is box:
+            yield from _inside(member, box, depth - 1)
+        else:
+            yield member
+
+
+def _rebuilt(values: Values, box: type, depth: int, items: Values) -> Values:
+    """The arrays of a column with other items in the places of theirs."""
+    rest = iter(items)
+    return [None if value is None else _refilled(value, box, depth - 1, rest) for value in values]
+
+
+def _refilled(array: Iterable[Any], box: Any, depth: int, items: Iterator[Any]) -> Any:
+    return box(
+        [_refilled(member, box, depth - 1, items) if depth and type(member) is box else next(items) for member in array]
+    )
+
+
+def _array_copied(item: Codec, box: Any, depth: int, value: Any) -> Any:
+    if type(value) is not box:
+        return copy.deepcopy(value)
+    if item.copy is None and box not in set(map(type, value)):
+        return value[:]
+    return box([_member_copied(item, box, depth - 1, member) for member in value])
+
+
+def _member_copied(item: Codec, box: Any, depth: int, member: Any) -> Any:
+    if depth and type(member) is box:
+        return _array_copied(item, box, depth, member)
+    return member if item.copy is None else item.copy(member)
+
+
+def _check_boxes(kinds: set[type], box: type) -> None:
+    """Values of this type and None, and what tracks its changes in place."""
+    for kind in kinds - {box, NONE}:
+        if not (issubclass(kind, box) and issubclass(kind, MutableBase)):
+            raise ValueError(f"holds {article(kind)}, and the column takes {box.__name__}")
+
+
+# --- SET and HSTORE --------------------------------------------------------------------------------------------------
+
+
+def _sets_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
+    _check_boxes(kinds, set)
+    for kind in set(map(type, chain.from_iterable(filter(None, values)))) - {str}:
+        raise ValueError(f"holds {article(kind)} inside its set, and the column takes str there")
+    # In order, so that the same objects make the same document.
+    return [None if value is None else sorted(value) for value in values]
+
+
+def _hstores_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
+    _check_boxes(kinds, dict)
+    held = list(filter(None, values))
+    for kind in set(map(type, chain.from_iterable(held))) - {str}:
+        raise ValueError(f"holds {article(kind)} as a key, and keys are str in an HSTORE")
+    for kind in set(map(type, chain.from_iterable(map(dict.values, held)))) - _HSTORE_VALUES:
+        raise ValueError(f"holds {article(kind)} inside its HSTORE, and the column takes str there")
+    return values
+
+
+def _shallow(box: type, value: Any) -> Any:
+    return value.copy() if type(value) is box else copy.deepcopy(value)
+
+
+SET = Codec(set[str] | None, encode=_sets_out, copy=partial(_shallow, set), array=True)
+HSTORE = Codec(dict[str, str | None] | None, encode=_hstores_out, copy=partial(_shallow, dict))

@@ -1,0 +1,128 @@
+"""Values inside JSON columns: they must be what JSON gives back.
+
+A column is checked level by level, all its values at once, so that the loops run in C and nothing recurses. In
+MessagePack a value with an integer of more than 64 bits travels as JSON text in a binary string, which no value of JSON
+can be mistaken for.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
+from math import isfinite
+from typing import Any
+
+import msgspec
+from sqlalchemy import JSON
+from sqlalchemy.ext.mutable import MutableBase
+
+from sojourn.snapshot.codecs.codec import NONE, Codec, Values, article
+from sojourn.snapshot.codecs.numbers import all_finite
+
+MAX_DEPTH = 500
+"""How deep a value may be nested. Python's own limit, which msgspec keeps to, leaves room for about twice as much."""
+
+_SCALARS: frozenset[type] = frozenset({NONE, bool, int, float, str})
+_CONTAINERS: frozenset[type] = frozenset({dict, list})
+_TEXT: frozenset[type] = frozenset({str})
+
+
+def check(values: Values) -> None:
+    """Raise ValueError unless every value is one that JSON gives back exactly as it is."""
+    level: Iterable[Any] = values
+    for _ in range(MAX_DEPTH):
+        level = _below(list(level))
+        if not level:
+            return
+    raise ValueError("holds JSON that is nested too deeply, or that contains itself")
+
+
+def _below(level: list[Any]) -> list[Any]:
+    """The members of the containers on a level, once that level is checked."""
+    kinds = set(map(type, level))
+    if float in kinds:
+        _check_floats([value for value in level if type(value) is float])
+    if kinds <= _SCALARS:
+        return []
+    for kind in kinds - _SCALARS - _CONTAINERS:
+        if not (issubclass(kind, MutableBase) and issubclass(kind, (dict, list))):
+            raise ValueError(f"holds {article(kind)} inside JSON, which would come back as something else")
+    # Each container once: one that contains itself would otherwise fill the memory before it is too deep.
+    containers = {id(value): value for value in level if isinstance(value, (dict, list))}.values()
+    objects = [value for value in containers if isinstance(value, dict)]
+    for kind in set(map(type, chain.from_iterable(objects))) - _TEXT:
+        raise ValueError(f"holds {article(kind)} as a key inside JSON, and keys are str there")
+    below = list(chain.from_iterable(map(dict.values, objects)))
+    below += chain.from_iterable(value for value in containers if isinstance(value, list))
+    return below
+
+
+def _check_floats(values: list[float]) -> None:
+    if not all_finite(values):
+        for value in values:
+            if not isfinite(value):
+                raise ValueError(f"holds {value} inside JSON, which has no form for it")
+
+
+def _out(none_as_null: bool, values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
+    if not none_as_null and type(JSON.NULL) in kinds:
+        values = [None if value is JSON.NULL else value for value in values]
+    check(values)
+    return list(map(_packed, values)) if packed and wide else values
+
+
+def _packed(value: Any) -> Any:
+    try:
+        msgspec.msgpack.encode(value)
+    except OverflowError:
+        return msgspec.json.encode(value)
+    return value
+
+
+def _in(values: Values, packed: bool) -> Values:
+    if not packed:
+        return values
+    if bytes in set(map(type, values)):
+        values = [_unpacked(value) if type(value) is bytes else value for value in values]
+    check(values)
+    return values
+
+
+def _unpacked(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError:
+        raise ValueError("holds JSON that is nested too deeply") from None
+
+
+def copied(value: Any) -> Any:
+    """A deep copy, as of copy.deepcopy, but fast for what JSON is made of and without recursion."""
+    if type(value) not in _CONTAINERS:
+        return value if type(value) in _SCALARS else copy.deepcopy(value)
+    whole = value.copy()
+    copies = {id(value): whole}
+    waiting = [whole]
+    for container in waiting:  # it grows on the way
+        for place, member in container.items() if type(container) is dict else enumerate(container):
+            kind = type(member)
+            if kind in _SCALARS:
+                continue
+            if kind not in _CONTAINERS:
+                container[place] = copy.deepcopy(member)
+                continue
+            known = copies.get(id(member))
+            if known is None:
+                known = copies[id(member)] = member.copy()
+                waiting.append(known)
+            container[place] = known
+    return whole
+
+
+def document_codec(none_as_null: bool) -> Codec:
+    """The codec of a JSON column. Where None is not NULL, JSON.NULL is the null that the column holds."""
+    return Codec(Any, encode=partial(_out, none_as_null), decode=_in, copy=copied, array=True)
+
+
+DOCUMENT = document_codec(none_as_null=True)
