@@ -76,7 +76,10 @@ def _codec(type_: TypeEngine[Any]) -> Codec | None:
     declared = next(filter(None, map(_python_type, decorators)), None)
     if declared is not None:
         return _class_codec(declared)
-    return _structured(last) or _by_python_type(last, decorated=bool(decorators))
+    if isinstance(last, ARRAY):
+        item = _codec(last.item_type)
+        return None if item is None else array_codec(item, last.dimensions, last.as_tuple)
+    return _dialects_own(last) or _by_python_type(last, decorated=bool(decorators))
 
 
 def _by_python_type(type_: TypeEngine[Any], decorated: bool) -> Codec | None:
@@ -96,13 +99,10 @@ def _layers(type_: TypeEngine[Any]) -> Iterator[TypeEngine[Any]]:
         yield type_
 
 
-def _structured(type_: TypeEngine[Any]) -> Codec | None:
+def _dialects_own(type_: TypeEngine[Any]) -> Codec | None:
     """The codec of a type of which its Python type does not tell enough."""
     if isinstance(type_, JSON):
         return document_codec(type_.none_as_null)
-    if isinstance(type_, ARRAY):
-        item = _codec(type_.item_type)
-        return None if item is None else array_codec(item, type_.dimensions, type_.as_tuple)
     return next((_DIALECTS[class_] for class_ in type(type_).__mro__ if class_ in _DIALECTS), None)
 
 

@@ -46,7 +46,8 @@ def _nested(wire: Any, item: Codec, box: Any, depth: int) -> Any:
     nested = wire
     for _ in range(depth):
         member = nested if item.array or nested is wire else wire | nested
-        nested = tuple[member, ...] if box is tuple else list[member]
+        # Types that are made at run time: mypy reads none of them.
+        nested = tuple.__class_getitem__((member, ...)) if box is tuple else list.__class_getitem__(member)
     return nested | None
 
 
@@ -65,15 +66,15 @@ def _arrays_in(item: Codec, box: type, depth: int, values: Values, packed: bool)
     return values if read is items else _rebuilt(values, box, depth, read)
 
 
-def _items(values: Values, box: type, depth: int) -> Values:
+def _items(values: Values, box: Any, depth: int) -> Values:
     """The items of all arrays of a column, in order."""
-    items = list(chain.from_iterable(filter(None, values)))
+    items: list[Any] = list(chain.from_iterable(filter(None, values)))
     if depth == 1 or box not in set(map(type, items)):
         return items
     return list(_inside(items, box, depth - 1))
 
 
-def _inside(members: Iterable[Any], box: type, depth: int) -> Iterator[Any]:
+def _inside(members: Iterable[Any], box: Any, depth: int) -> Iterator[Any]:
     for member in members:
         if depth and type(member) is box:
             yield from _inside(member, box, depth - 1)
@@ -135,8 +136,8 @@ def _hstores_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> 
     return values
 
 
-def _shallow(box: type, value: Any) -> Any:
-    return value.copy() if type(value) is box else copy.deepcopy(value)
+def _shallow(box: Any, value: Any) -> Any:
+    return box(value) if type(value) is box else copy.deepcopy(value)
 
 
 SET = Codec(set[str] | None, encode=_sets_out, copy=partial(_shallow, set), array=True)

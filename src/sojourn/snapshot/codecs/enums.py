@@ -18,7 +18,8 @@ def enum_codec(class_: type[enum.Enum]) -> Codec:
     if issubclass(class_, enum.Flag):
         # A string of digits is a number of more than 64 bits, so no name can be told apart by its type alone.
         return Codec(str | int | None, takes, encode=_flags_out, decode=partial(_flags_in, class_))
-    members: dict[str | None, enum.Enum | None] = {None: None, **class_.__members__}
+    members: dict[str | None, enum.Enum | None] = {None: None}
+    members.update(class_.__members__)
     return Codec(by_name, takes, encode=_names_out, decode=partial(_names_in, members))
 
 

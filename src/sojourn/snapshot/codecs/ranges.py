@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy.dialects.postgresql import MultiRange, Range
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql.ranges import MultiRange
 
 from sojourn.snapshot.codecs.codec import NONE, Codec, Values, article
 
@@ -26,7 +27,7 @@ def multirange_codec(bound: Codec) -> Codec:
     """The codec of a multirange: several ranges."""
     one = range_codec(bound)
     return Codec(
-        list[_form(bound)] | None,  # type: ignore[misc]  # a class made at run time
+        list.__class_getitem__(_form(bound)) | None,  # a type that is made at run time
         _MULTIRANGES,
         encode=partial(_multiranges_out, one),
         decode=partial(_multiranges_in, one),
@@ -36,19 +37,19 @@ def multirange_codec(bound: Codec) -> Codec:
 
 
 def _form(bound: Codec) -> Any:
-    fields = [
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         ("lower", bound.widest, None),
         ("upper", bound.widest, None),
-        ("bounds", Literal["[)", "(]", "[]", "()"], "[)"),
+        ("bounds", Literal["[)", "(]", "[]", "()"]),
         ("empty", bool, False),
     ]
-    return msgspec.defstruct("Range", fields, forbid_unknown_fields=True, omit_defaults=True)
+    return msgspec.defstruct("Range", fields, forbid_unknown_fields=True, omit_defaults=True, kw_only=True)
 
 
 def _ranges_out(form: Any, bound: Codec, values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
     lowers, uppers = _bounds(bound.outgoing, values, packed, wide)
     return [
-        None if value is None else form(lower, upper, value.bounds, value.empty)
+        None if value is None else form(lower=lower, upper=upper, bounds=value.bounds, empty=value.empty)
         for value, lower, upper in zip(values, lowers, uppers, strict=True)
     ]
 

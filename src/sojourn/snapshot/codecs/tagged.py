@@ -6,7 +6,6 @@ Values of the column's natural type travel as themselves, others as an object of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -58,30 +57,26 @@ def _out(
     if kinds <= takes:
         return natural.outgoing(values, packed, wide)
     sent = list(values)
-    for kind in kinds - takes:
-        found = tags.of(kind)
-        if found is None:
-            raise ValueError(f"holds {article(kind)}, of which nobody said how it travels")
-        name, codec = found
-        _replace(sent, values, kind, lambda some, codec=codec: codec.outgoing(some, packed, wide), name)
-    for kind in kinds & takes - {NONE}:
-        _replace(sent, values, kind, lambda some: natural.outgoing(some, packed, wide))
+    for kind in kinds - {NONE}:
+        name, codec = (None, natural) if kind in takes else _found(tags, kind)
+        places = [place for place, value in enumerate(values) if type(value) is kind]
+        forms = codec.outgoing([values[place] for place in places], packed, wide)
+        for place, form in zip(places, forms, strict=True):
+            sent[place] = form if name is None else {name: form}
     return sent
+
+
+def _found(tags: Tags, kind: type) -> tuple[str, Codec]:
+    found = tags.of(kind)
+    if found is None:
+        raise ValueError(f"holds {article(kind)}, of which nobody said how it travels")
+    return found
 
 
 def _in(natural: Codec, tags: Tags, values: Values, packed: bool) -> Values:
     if dict not in set(map(type, values)):
         return natural.incoming(values, packed)
     return [_value(natural, tags, value, packed) for value in values]
-
-
-def _replace(
-    sent: list[Any], values: Values, kind: type, change: Callable[[Values], Values], name: str | None = None
-) -> None:
-    """Put what travels in the places of the values of one type."""
-    places = [place for place, value in enumerate(values) if type(value) is kind]
-    for place, form in zip(places, change([values[place] for place in places]), strict=True):
-        sent[place] = form if name is None else {name: form}
 
 
 def _value(natural: Codec, tags: Tags, form: Any, packed: bool) -> Any:
