@@ -229,16 +229,17 @@ def _check_attributes(plan: Blueprint, table: _Table, where: str, hint: str) -> 
 def _rows_in(plan: Blueprint, table: _Table, encoding: Encoding, where: str, hint: str) -> Sequence[Row]:
     columns = tuple(table.columns)
     try:
-        return rows_in(plan, columns, _row_decoder(plan, columns, encoding, False).decode(table.rows), where, wide=False)
+        rows: Sequence[Row] = _row_decoder(plan, columns, encoding, False).decode(table.rows)
+        return rows_in(plan, columns, rows, where, packed=encoding.packed, wide=False)
     except _REFUSALS as error:
         refusal: Exception = error
     if any(codec_of(plan, key).wide is not None for key in columns):
         try:
-            rows: Sequence[Row] = _row_decoder(plan, columns, encoding, True).decode(table.rows)
+            rows = _row_decoder(plan, columns, encoding, True).decode(table.rows)
         except _REFUSALS as error:
             refusal = error
         else:
-            return rows_in(plan, columns, rows, where, wide=True)
+            return rows_in(plan, columns, rows, where, packed=encoding.packed, wide=True)
     raise _unreadable(refusal, where, [f"{plan.entity}.{key}" for key in columns], hint) from refusal
 
 
@@ -275,7 +276,7 @@ def _edit_in(plan: Blueprint, edit: _Edit, encoding: Encoding, where: str, hint:
         except _REFUSALS as error:
             raise _unreadable(error, place) from error
         if key in plan.columns:
-            base[key] = value_in(plan, key, base[key], place)
+            base[key] = value_in(plan, key, base[key], place, encoding.packed)
     return Edit(edit.row, base, edit.unknown, edit.added, edit.removed)
 
 

@@ -63,7 +63,8 @@ def unfit(table: Table, row: int, key: str, what: str) -> SnapshotError:
     return SnapshotError(
         f"{_whose(table, row)} {what}",
         where=f"{table.plan.entity}.{key}",
-        remedy="Set a value that the column takes, or flush and commit, and load what the database made of it.",
+        remedy="Set a value that the column takes, or flush and commit, and load what the database made of it, or say "
+        "with register_type how its values travel.",
     )
 
 
@@ -87,7 +88,9 @@ def _whose(table: Table, row: int) -> str:
 # --- in --------------------------------------------------------------------------------------------------------------
 
 
-def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: str, *, wide: bool) -> Sequence[Row]:
+def rows_in(
+    plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: str, *, packed: bool, wide: bool
+) -> Sequence[Row]:
     """The rows with Python values in place of what travelled. Raises SnapshotError with the place of a bad one.
 
     A codec that has a `wide` form has nothing to do for rows that were read without it.
@@ -100,10 +103,10 @@ def rows_in(plan: Blueprint, keys: Sequence[str], rows: Sequence[Row], where: st
     for position in changing:
         values, key = columns[position], keys[position]
         try:
-            columns[position] = codec_of(plan, key).incoming(values)
+            columns[position] = codec_of(plan, key).incoming(values, packed)
         except ValueError:
             for number, value in enumerate(values):
-                value_in(plan, key, value, f"{where}[{number}][{position}]")
+                value_in(plan, key, value, f"{where}[{number}][{position}]", packed)
             raise
         changed = changed or columns[position] is not values
     return list(zip(*columns, strict=True)) if changed else rows
@@ -113,9 +116,9 @@ def _is_changing(codec: Codec, wide: bool) -> bool:
     return codec.decode is not None and (wide or codec.wide is None)
 
 
-def value_in(plan: Blueprint, key: str, value: Any, where: str) -> Any:
+def value_in(plan: Blueprint, key: str, value: Any, where: str, packed: bool) -> Any:
     """The same for one value of a column."""
     try:
-        return codec_of(plan, key).incoming((value,))[0]
+        return codec_of(plan, key).incoming((value,), packed)[0]
     except ValueError as error:
         raise SnapshotError(f"{plan.entity}.{key}: {error}", where=where) from error
