@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -185,6 +186,8 @@ def test_a_session_may_drop_its_own_instance_at_any_time_before(database: Databa
     copy.name = "edited"
     with database.session() as session:
         session.get_one(Customer, 1)  # nobody keeps it
+        gc.collect()
+        assert not session.identity_map
         report = attach(session, copy)
         assert report.of(copy) is copy
         session.commit()

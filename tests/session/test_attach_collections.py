@@ -277,7 +277,8 @@ def test_a_child_that_i_removed_and_they_moved_is_a_conflict(
     open_shop(database, 1, 2, 1)
     given: list[Any]
     if loaded == "collections":
-        given = shop_away(database)[0].orders
+        [customer] = shop_away(database)
+        given = customer.orders
         gone, target = given[0].lines.pop(0), given[1]
     else:
         given = away(database, Line, selectinload(Line.order))

@@ -144,7 +144,8 @@ def test_what_the_session_moved_elsewhere_stays_when_i_take_out_its_neighbour(da
     [customer] = shop_away(database)
     customer.orders[0].lines.pop(0)
     with database.session() as session:
-        first, second = session.get_one(Customer, 1).orders
+        home = session.get_one(Customer, 1)
+        first, second = home.orders
         assert [len(order.lines) for order in (first, second)] == [2, 2]
         second.lines.append(first.lines[1])
         attach(session, customer)
