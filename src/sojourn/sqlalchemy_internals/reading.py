@@ -42,7 +42,8 @@ def make_reader(columns: Sequence[str], primary_key: Sequence[str], *, stored: b
     """
     names = {key: f"a{position}" for position, key in enumerate(columns)}
     identity = [f"k{position}" for position in range(len(primary_key))]
-    moved = "".join(f" or {known} is not {names[key]}" for known, key in zip(identity, primary_key, strict=True))
+    keys = zip(identity, primary_key, strict=True) if stored else ()
+    moved = "".join(f" or {known} is not {names[key]}" for known, key in keys)
     body = [
         "if size and len(loaded) != size: return None",
         "state = loaded['_sa_instance_state']",
@@ -51,7 +52,7 @@ def make_reader(columns: Sequence[str], primary_key: Sequence[str], *, stored: b
         if stored
         else "if key is not None: return None",
         *(f"{name} = loaded[{key!r}]" for key, name in names.items()),
-        f"if state.modified or state._deleted{moved if stored else ''}: special.append(len(rows))",
+        f"if state.modified or state._deleted{moved}: special.append(len(rows))",
         "if state.session_id is not None: sessions.add(state.session_id)",
         f"add(({_tuple(names.values())}))",
         f"note(({_tuple(f'type({name})' for name in names.values())}))",
