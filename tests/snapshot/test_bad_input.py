@@ -33,16 +33,16 @@ GOOD: dict[str, Any] = {
             "entity": "Customer",
             "schema": "000000000000",
             "columns": ["id", "name", "city"],
-            "collections": ["orders"],
-            "rows": [[1, "Ann", None, [1, 2]]],
+            "rows": [[1, "Ann", None]],
+            "collections": {"orders": [[1, 2]]},
             "edits": [{"row": 0, "base": {"name": "Anna", "orders": [1, 2, 3]}, "unknown": ["city"]}],
         },
         {
             "entity": "Order",
             "schema": "000000000000",
             "columns": ["id", "placed_at"],
-            "references": ["customer"],
-            "rows": [[1, "2026-01-02T03:04:05", 0], [2, None, 0], [3, None, None]],
+            "rows": [[1, "2026-01-02T03:04:05"], [2, None], [3, None]],
+            "references": {"customer": [0, 0, None]},
             "edits": [{"row": 2, "base": {"customer": 0}}],
         },
         {
@@ -50,8 +50,8 @@ GOOD: dict[str, Any] = {
             "schema": "000000000000",
             "new": [TOKEN],
             "columns": ["number"],
-            "references": ["customer"],
-            "rows": [["N", 5]],
+            "rows": [["N"]],
+            "references": {"customer": [5]},
             "edits": [{"row": 0, "unknown": ["customer"]}],
         },
         {
@@ -88,6 +88,16 @@ def without(path: Path) -> bytes:
 
 def in_table(number: int, key: str, value: Any) -> bytes:
     return changed(("tables", number, key), value)
+
+
+def references(*targets: Any) -> bytes:
+    """The good document with other customers of the orders."""
+    return in_table(1, "references", {"customer": list(targets)})
+
+
+def members(*lists: Any) -> bytes:
+    """The good document with other orders of the first customer."""
+    return in_table(0, "collections", {"orders": list(lists)})
 
 
 def edit(table: int, **parts: Any) -> bytes:
@@ -141,23 +151,23 @@ BAD: list[tuple[str, bytes, str, str]] = [
     ),
     (
         "a collection as reference",
-        in_table(1, "references", ["lines"]),
-        "$.tables[1].references[0]",
+        in_table(1, "references", {"lines": [0, 0, None]}),
+        "$.tables[1].references",
         "Order has no 'lines' among its references",
     ),
     (
         "a column as collection",
-        in_table(3, "collections", ["name"]),
-        "$.tables[3].collections[0]",
+        in_table(3, "collections", {"name": [[]]}),
+        "$.tables[3].collections",
         "Customer has no 'name' among its collections",
     ),
     ("rows that are none", in_table(3, "rows", {}), "$.tables[3].rows", "Expected `array`, got `object`"),
     ("a row that is none", in_table(3, "rows", [2]), "$.tables[3].rows[0]", "Expected `array`, got `int`"),
-    ("a row that is too short", in_table(0, "rows", [[1, "Ann", None]]), "$.tables[0].rows[0]", "length 4"),
+    ("a row that is too short", in_table(0, "rows", [[1, "Ann"]]), "$.tables[0].rows[0]", "length 3"),
     ("a row that is too long", in_table(3, "rows", [[2], [3, 4]]), "$.tables[3].rows[1]", "length 1"),
     (
         "a value of another type",
-        in_table(0, "rows", [[1, 5, None, []]]),
+        in_table(0, "rows", [[1, 5, None]]),
         "$.tables[0].rows[0][1]",
         "Customer.name: Expected `str | null`, got `int`",
     ),
@@ -169,48 +179,64 @@ BAD: list[tuple[str, bytes, str, str]] = [
     ),
     (
         "no date",
-        in_table(1, "rows", [[1, "yesterday", 0]]),
+        in_table(1, "rows", [[1, "yesterday"]]),
         "$.tables[1].rows[0][1]",
         "Order.placed_at: Invalid RFC3339 encoded datetime",
     ),
     (
         "a date with an offset twice",
-        in_table(1, "rows", [[1, None, 0], [2, ["2026-01-02T00:00:00Z", 0], 0]]),
+        in_table(1, "rows", [[1, None], [2, ["2026-01-02T00:00:00Z", 0]]]),
         "$.tables[1].rows[1][1]",
         "Order.placed_at: expected a local time before the offset",
     ),
     (
         "an offset of a day",
-        in_table(1, "rows", [[1, ["2026-01-02T00:00:00", 86_400_000_000], 0]]),
+        in_table(1, "rows", [[1, ["2026-01-02T00:00:00", 86_400_000_000]]]),
         "$.tables[1].rows[0][1]",
         "Order.placed_at: offset must be",
     ),
     (
         "an offset beyond all time",
-        in_table(1, "rows", [[1, ["2026-01-02T00:00:00", 10**30], 0]]),
+        in_table(1, "rows", [[1, ["2026-01-02T00:00:00", 10**30]]]),
         "$.tables[1].rows[0][1]",
         "Order.placed_at: expected microseconds",
     ),
-    ("a negative node", in_table(1, "rows", [[1, None, -1]]), "$.tables[1].rows[0][2]", ">= 0"),
+    ("a negative node", references(-1, 0, None), "$.tables[1].references.customer[0]", ">= 0"),
     (
         "a reference to nobody",
-        in_table(1, "rows", [[1, None, 0], [2, None, 99], [3, None, None]]),
-        "$.tables[1].rows[1][2]",
+        references(0, 99, None),
+        "$.tables[1].references.customer[1]",
         "no object with the number 99",
     ),
-    ("a member that is not there", in_table(0, "rows", [[1, "A", None, [1, 99]]]), "$.tables[0].rows[0][3][1]", "99"),
-    ("a member that is null", in_table(0, "rows", [[1, "A", None, [None]]]), "$.tables[0].rows[0][3][0]", "got `null`"),
-    ("a collection that is null", in_table(0, "rows", [[1, "A", None, None]]), "$.tables[0].rows[0][3]", "got `null`"),
+    ("a member that is not there", members([1, 99]), "$.tables[0].collections.orders[0][1]", "number 99"),
+    ("a member that is null", members([None]), "$.tables[0].collections.orders[0][0]", "got `null`"),
+    ("a collection that is null", members(None), "$.tables[0].collections.orders[0]", "got `null`"),
+    ("too few references", references(0), "$.tables[1].references.customer", "1 values for 3 rows"),
+    ("too many references", references(0, 0, None, 0), "$.tables[1].references.customer", "4 values for 3 rows"),
+    ("too few collections", members(), "$.tables[0].collections.orders", "0 values for 1 rows"),
+    ("too many collections", members([1], [2]), "$.tables[0].collections.orders", "2 values for 1 rows"),
+    (
+        "references that are none",
+        in_table(1, "references", ["customer"]),
+        "$.tables[1].references",
+        "Expected `object`, got `array`",
+    ),
+    (
+        "a relationship as both",
+        in_table(0, "references", {"orders": [None]}),
+        "$.tables[0].references",
+        "Customer has no 'orders' among its references",
+    ),
     (
         "a reference to another class",
-        in_table(1, "rows", [[1, None, 2], [2, None, 0], [3, None, None]]),
-        "$.tables[1].rows[0][2]",
+        references(2, 0, None),
+        "$.tables[1].references.customer[0]",
         "object 2 is of Order, and Order.customer takes Customer",
     ),
     (
         "a member of another class",
-        in_table(0, "rows", [[1, "A", None, [1, 5]]]),
-        "$.tables[0].rows[0][3][1]",
+        members([1, 5]),
+        "$.tables[0].collections.orders[0][1]",
         "object 5 is of Customer, and Customer.orders takes Order",
     ),
     (
@@ -221,7 +247,7 @@ BAD: list[tuple[str, bytes, str, str]] = [
     ),
     (
         "an identity twice in one table",
-        in_table(1, "rows", [[1, None, 0], [1, None, 0], [3, None, None]]),
+        in_table(1, "rows", [[1, None], [1, None], [3, None]]),
         "$.tables[1].rows[1]",
         "Order(1) is at $.tables[1].rows[0] already",
     ),
@@ -349,7 +375,7 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_built(
     data: bytes, where: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[object] = []
-    monkeypatch.setattr(restore, "new_detached", lambda mapper, _identities: built.append(mapper))
+    monkeypatch.setattr(restore, "make_builder", lambda mapper, *_, **__: built.append(mapper))
     with pytest.raises(SnapshotError) as caught:
         loads(data, shop.Base)
     assert caught.value.where == where
