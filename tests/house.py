@@ -16,7 +16,7 @@ Sources = Mapping[str, str]
 
 # Lowest first. A wing may import from lower floors and from itself, not from a neighbour on its own floor.
 FLOORS = (
-    {"errors"},
+    {"collector", "errors"},
     {"sqlalchemy_internals"},
     {"mapping"},
     {"reconcile", "snapshot"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from sojourn.collector import collector_paused
 from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
@@ -34,7 +35,8 @@ def dumps(objs: Any, *, format: Literal["json", "msgpack"] = "json") -> bytes:  
 
     Database: none.
     """
-    return encode(capture(as_list(objs)), _ENCODINGS[format])
+    with collector_paused():
+        return encode(capture(as_list(objs)), _ENCODINGS[format])
 
 
 def loads(data: bytes, models: Any) -> list[Any]:
@@ -58,4 +60,5 @@ def loads(data: bytes, models: Any) -> list[Any]:
 
     Database: none.
     """
-    return restore(decode(data, Allowed(models)))
+    with collector_paused():
+        return restore(decode(data, Allowed(models)))
