@@ -9,77 +9,94 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SAWarning
 
-from benchmarks import attach, filling, refresh, report, snapshot
-from benchmarks.graph import FULL, SMALL, Place, Size, WrongResultError
+from benchmarks import attach, chart, filling, graph, refresh, report, snapshot, wide
+from benchmarks.graph import Graph
+from benchmarks.place import Place, WrongResultError
 from benchmarks.report import Report
 from benchmarks.runner import Comparison, Work, measure
+from benchmarks.wide import Wide
 from tests.databases import ServerUnreachableError, server_engine, sqlite_database
 
-WORKS = (attach.WORK, refresh.WORK, filling.PREFETCH, filling.DETACH, snapshot.DUMPS, snapshot.LOADS)
+WORKS = (attach.WORK, refresh.WORK, filling.PREFETCH, filling.DETACH, *snapshot.WORKS)
+NAMES = tuple(dict.fromkeys(work.name for work in WORKS))
 DATABASES = ("sqlite", "postgresql")
+DATA = ("graph", "wide")
 ROOT = Path(__file__).parent.parent
+RESULTS = Path("benchmarks") / "results" / "latest.json"
+DOCS = Path("docs")
+CHART = "benchmarks.svg"
+
+
+class Site:
+    """One database, and the data sets in it as soon as they are wanted."""
+
+    def __init__(self, name: str, engine: Engine, small: bool) -> None:
+        self._name = name
+        self.engine = engine
+        self._small = small
+
+    @cached_property
+    def graph(self) -> Graph:
+        return Graph(self._name, self.engine, graph.SMALL if self._small else graph.FULL)
+
+    @cached_property
+    def wide(self) -> Wide:
+        return Wide(self._name, self.engine, wide.SMALL if self._small else wide.FULL)
+
+    def place(self, work: Work) -> Place:
+        return self.graph if work.data == "graph" else self.wide
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Measure, print, and save under `root`; gives the exit status."""
     wanted = _parser().parse_args(arguments)
-    results, docs = root / "benchmarks" / "results" / "latest.json", root / "docs" / "benchmarks.md"
     if wanted.write_docs:
-        return _write_docs(results, docs)
-    size = SMALL if wanted.small else FULL
+        return _write_docs(root)
     works = [work for work in WORKS if wanted.only is None or work.name in wanted.only]
     machine, date = report.machine(), report.now()
-    comparisons: list[Comparison] = []
-    servers: dict[str, str] = {}
-    skipped: list[str] = []
-    for name in wanted.database or DATABASES:
+    with ExitStack() as stack:
+        sites, skipped = _open(wanted.database or DATABASES, wanted.small, stack)
+        if not sites:
+            print("\nNothing was measured.", file=sys.stderr)
+            return 1
         try:
-            with _place(name, size) as place:
-                servers |= _server_version(place.engine)
-                comparisons += _measured(works, place, size, wanted.rounds)
-        except ServerUnreachableError as error:
-            skipped.append(str(error))
-            print(f"\n{name} is skipped: {error}")
+            comparisons = list(_measured(works, sites, wanted.rounds, with_goals=not wanted.small))
         except WrongResultError as error:
             print(f"\nA wrong answer, so no figures are saved. {error}", file=sys.stderr)
             return 1
-    if not comparisons:
-        print("\nNothing was measured.", file=sys.stderr)
-        return 1
-    comparisons.sort(key=lambda comparison: [work.name for work in works].index(comparison.work))
-    run = Report(
-        date=date,
-        machine=machine,
-        versions=report.versions(servers),
-        objects=size.objects,
-        edited=size.edited,
-        rounds=wanted.rounds,
-        small=wanted.small,
-        skipped=skipped,
-        comparisons=comparisons,
-    )
-    report.save(run, results)
-    print(f"\nEvery answer was right. The figures are in {results}")
+        places = {work.data: site.place(work) for work in works for site in sites.values()}
+        run = Report(
+            date=date,
+            machine=machine,
+            versions=report.versions(_server_versions(sites)),
+            objects={data: places[data].objects for data in DATA if data in places},
+            edited=graph.SMALL.edited if wanted.small else graph.FULL.edited,
+            rounds=wanted.rounds,
+            small=wanted.small,
+            skipped=skipped,
+            comparisons=comparisons,
+        )
+    report.save(run, root / RESULTS)
+    print(f"\nEvery answer was right. The figures are in {root / RESULTS}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="sojourn beside SQLAlchemy's own verbs.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="sojourn beside what one would take.")
     parser.add_argument("--rounds", type=_positive, default=5, help="timed rounds of each side (default: 5)")
     parser.add_argument("--database", action="append", choices=DATABASES, help="only this one; may be repeated")
+    parser.add_argument("--only", action="append", choices=NAMES, help="only this work; the same")
+    parser.add_argument("--small", action="store_true", help="little data, to see that everything works")
     parser.add_argument(
-        "--only", action="append", choices=[work.name for work in WORKS], help="only this work; the same"
-    )
-    parser.add_argument("--small", action="store_true", help="a small graph, to see that everything works")
-    parser.add_argument(
-        "--write-docs", action="store_true", help="measure nothing, make docs/benchmarks.md from the last run's figures"
+        "--write-docs", action="store_true", help="measure nothing, make the page and the chart of the last run"
     )
     return parser
 
@@ -90,52 +107,76 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _open(names: Sequence[str], small: bool, stack: ExitStack) -> tuple[dict[str, Site], list[str]]:
+    """A database of its own on each server that answers, which goes when the stack ends; and who did not."""
+    sites: dict[str, Site] = {}
+    skipped: list[str] = []
+    for name in names:
+        try:
+            sites[name] = Site(name, stack.enter_context(_engine(name)), small)
+        except ServerUnreachableError as error:
+            skipped.append(str(error))
+            print(f"\n{name} is skipped: {error}")
+    return sites, skipped
+
+
 @contextmanager
-def _place(name: str, size: Size) -> Iterator[Place]:
-    """A database of its own with the graph in it, which goes when the block ends."""
+def _engine(name: str) -> Iterator[Engine]:
     if name == "sqlite":
         with TemporaryDirectory(prefix="sojourn-bench-") as directory, sqlite_database(Path(directory)) as database:
-            yield Place(name, database.engine, size)
+            yield database.engine
     else:
         with server_engine(name) as engine:
-            yield Place(name, engine, size)
+            yield engine
 
 
-def _measured(works: Sequence[Work], place: Place, size: Size, rounds: int) -> Iterator[Comparison]:
+def _measured(works: Sequence[Work], sites: dict[str, Site], rounds: int, *, with_goals: bool) -> Iterator[Comparison]:
     for work in works:
-        comparison = measure(work, place, rounds)
-        lines = [*report.table(comparison)]
-        if size is FULL:  # the goals are for the whole graph
-            lines += report.goals(comparison)
-        print("\n".join(lines), flush=True)
-        yield comparison
+        names = list(sites)[: 1 if work.once else None]
+        places = {name: sites[name].place(work) for name in sites if name in {*names, *work.databases}}
+        for name in names:
+            comparison = measure(work, places[name], rounds, places)
+            lines = [*report.table(comparison), *(report.goals(comparison) if with_goals else ())]
+            print("\n".join(lines), flush=True)
+            yield comparison
 
 
-def _server_version(engine: Engine) -> dict[str, str]:
-    if engine.dialect.name != "postgresql":
+def _server_versions(sites: dict[str, Site]) -> dict[str, str]:
+    if "postgresql" not in sites:
         return {}
-    with engine.connect() as connection:
+    with sites["postgresql"].engine.connect() as connection:
         return {"PostgreSQL": str(connection.exec_driver_sql("SHOW server_version").scalar_one())}
 
 
-def _write_docs(results: Path, docs: Path) -> int:
+def _write_docs(root: Path) -> int:
+    """Keep the last run's figures beside the page that is made from them."""
+    results, docs = root / RESULTS, root / DOCS
     if not results.exists():
-        print(f"There is no {results}. Run `make bench` first.", file=sys.stderr)
-        return 1
+        return _no_docs(f"There is no {results}.")
     run = report.read(results)
     if run.small:
-        print("The last run was --small, which says nothing about speed. Run `make bench` first.", file=sys.stderr)
-        return 1
-    missing = {work.name for work in WORKS} - {comparison.work for comparison in run.comparisons}
+        return _no_docs("The last run was --small, which says nothing about speed.")
+    missing = set(NAMES) - {comparison.work for comparison in run.comparisons}
     if missing:
-        print(f"The last run left out {', '.join(sorted(missing))}. Run `make bench` first.", file=sys.stderr)
-        return 1
-    docs.write_text(report.page(run), encoding="utf-8")
-    print(f"Wrote {docs}")
+        return _no_docs(f"The last run left out {', '.join(sorted(missing))}.")
+    report.save(run, docs / "benchmarks.json")
+    for name, content in pages(run).items():
+        (docs / name).write_text(content, encoding="utf-8")
+    print(f"Wrote {docs / 'benchmarks.json'} and, from it, {', '.join(pages(run))}")
     return 0
 
 
+def pages(run: Report) -> dict[str, str]:
+    """The files of the docs that are made from the figures, by name."""
+    return {"benchmarks.md": report.page(run, CHART), CHART: chart.svg(run.comparisons, DATA)}
+
+
+def _no_docs(reason: str) -> int:
+    print(f"{reason} Run `make bench` first.", file=sys.stderr)
+    return 1
+
+
 if __name__ == "__main__":
-    # SQLite keeps a Decimal as a float; the graph's prices are such that none is lost, and every answer is checked.
+    # SQLite keeps a Decimal as a float; the prices are such that none is lost, and every answer is checked.
     warnings.filterwarnings("ignore", message="Dialect sqlite.* does \\*not\\* support Decimal", category=SAWarning)
     sys.exit(main())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from benchmarks.graph import SHAPE, Place
+from benchmarks.graph import SHAPE, Graph
 from benchmarks.runner import Goal, Run, Side, Stopwatch, Work
 from sojourn.session.attach import Verify, attach
 from sojourn.session.detach import detach
@@ -22,9 +22,9 @@ from tests.models.shop import Customer
 
 def _side(
     bring_home: Callable[[Session, list[Customer]], object],
-    let_go: Callable[[Place], list[Customer]] = Place.detached,
+    let_go: Callable[[Graph], list[Customer]] = Graph.detached,
 ) -> Run:
-    def run(place: Place, watch: Stopwatch) -> None:
+    def run(place: Graph, watch: Stopwatch) -> None:
         customers = let_go(place)
         place.edit(customers)
         with Session(place.engine) as session:
@@ -40,11 +40,11 @@ def _side(
     return run
 
 
-def _attach(verify: Verify, let_go: Callable[[Place], list[Customer]] = Place.detached) -> Run:
+def _attach(verify: Verify, let_go: Callable[[Graph], list[Customer]] = Graph.detached) -> Run:
     return _side(lambda session, customers: attach(session, customers, verify=verify), let_go)
 
 
-def _by_detach(place: Place) -> list[Customer]:
+def _by_detach(place: Graph) -> list[Customer]:
     with Session(place.engine) as session:
         return detach(session, place.load(session))
 

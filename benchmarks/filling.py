@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from benchmarks.graph import SHAPE, Place, everything
+from benchmarks.graph import SHAPE, Graph, everything
 from benchmarks.runner import Run, Side, Stopwatch, Work
 from sojourn.session.detach import detach
 from sojourn.session.prefetch import prefetch
@@ -18,7 +18,7 @@ from tests.models.shop import Customer
 
 
 def _side(fill: Callable[[Session, list[Customer]], object]) -> Run:
-    def run(place: Place, watch: Stopwatch) -> None:
+    def run(place: Graph, watch: Stopwatch) -> None:
         with Session(place.engine) as session:
             customers = list(session.scalars(select(Customer).order_by(Customer.id)))
             with watch:

@@ -1,4 +1,4 @@
-"""The graph in one database: customers, their orders, the orders' lines; the edits; and the judge of every answer.
+"""The data set "graph": customers, their orders, the orders' lines; the edits that some works make; and its judge.
 
 The expected rows are the very parameters that `fill` handed to its INSERTs, as Python values, with the edits applied in
 plain Python: no verb under test has a part in them.
@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from sqlalchemy import Engine, bindparam, event, select, text, update
 from sqlalchemy.orm import ORMExecuteState, Session, selectinload
 from sqlalchemy.orm.exc import DetachedInstanceError
 
+from benchmarks.place import Place, Row, WrongResultError, as_row, compare, types_of
 from tests.models.shop import Base, Customer, Line, Order, fill
 
-Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = dict[type[Base], list[Row]]
 
 MODELS: tuple[type[Base], ...] = (Customer, Order, Line)
 SHAPE = selectinload(Customer.orders).selectinload(Order.lines)
-
-
-class WrongResultError(Exception):
-    """A side's answer is not what the rows and the edits say."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +61,25 @@ class Edit:
     after: Any
 
 
-class Place:
-    """One database with the graph in it. Every side leaves it as it found it."""
+class Graph(Place):
+    """The graph in one database."""
+
+    data = "graph"
+    base = Base
 
     def __init__(self, name: str, engine: Engine, size: Size) -> None:
-        self.name = name
-        self.engine = engine
+        super().__init__(name, engine)
+        self.size = size
         self.rows = _fill(engine, size)
         self.edits = edits_of(self.rows, size.every)
         self.edited_rows = with_edits(self.rows, self.edits)
 
-    def load(self, session: Session) -> list[Customer]:
-        """All customers with their orders and lines, in the order of their ids."""
-        return list(session.scalars(select(Customer).order_by(Customer.id).options(SHAPE)))
+    @property
+    def objects(self) -> int:
+        return self.size.objects
 
-    def detached(self) -> list[Customer]:
-        """The same, read and let go by SQLAlchemy alone, so that no side is fed by a verb of the other."""
-        with Session(self.engine) as session:
-            customers = self.load(session)
-            session.expunge_all()
-        return customers
+    def load(self, session: Session) -> list[Customer]:
+        return list(session.scalars(select(Customer).order_by(Customer.id).options(SHAPE)))
 
     def edit(self, customers: Sequence[Customer]) -> None:
         """Make the edits on the objects."""
@@ -112,7 +106,21 @@ class Place:
             for model in MODELS:
                 table = model.__table__
                 found = connection.execute(select(table).order_by(table.c.id)).mappings()
-                _compare(model, [dict(row) for row in found], expected[model])
+                compare(model.__tablename__, map(dict, found), expected[model])
+
+    def expect_objects(self, roots: Sequence[Customer]) -> None:
+        self.expect_graph(roots, self.rows)
+
+    def expect_plain(self, roots: Sequence[Row]) -> None:
+        for customer in roots:
+            _expect_children("Customer", customer["id"], [order["customer_id"] for order in customer["orders"]])
+        orders = [order for customer in roots for order in customer["orders"]]
+        for order in orders:
+            _expect_children("Order", order["id"], [line["order_id"] for line in order["lines"]])
+        lines = [line for order in orders for line in order["lines"]]
+        for model, found in ((Customer, roots), (Order, orders), (Line, lines)):
+            types = types_of(self.rows[model])
+            compare(model.__tablename__, [as_row(row, types) for row in found], self.rows[model])
 
     def expect_graph(self, customers: Sequence[Customer], expected: Rows) -> None:
         """These objects hold exactly these rows, all loaded, and each one hangs on its own parent, in order."""
@@ -175,24 +183,15 @@ def _fill(engine: Engine, size: Size) -> Rows:
 
 def _expect_objects(customers: Sequence[Customer], expected: Rows) -> None:
     for customer in customers:
-        _expect_parent(customer, [order.customer_id for order in customer.orders])
+        _expect_children("Customer", customer.id, [order.customer_id for order in customer.orders])
         for order in customer.orders:
-            _expect_parent(order, [line.order_id for line in order.lines])
+            _expect_children("Order", order.id, [line.order_id for line in order.lines])
     for model in MODELS:
         objects = [obj for obj in everything(customers) if type(obj) is model]
         keys = list(expected[model][0])
-        _compare(model, [{key: getattr(obj, key) for key in keys} for obj in objects], expected[model])
+        compare(model.__tablename__, [{key: getattr(obj, key) for key in keys} for obj in objects], expected[model])
 
 
-def _expect_parent(parent: Customer | Order, foreign_keys: Sequence[int]) -> None:
-    if any(key != parent.id for key in foreign_keys):
-        raise WrongResultError(f"{type(parent).__name__} {parent.id} holds children of {sorted(set(foreign_keys))}")
-
-
-def _compare(model: type[Base], found: Sequence[Row], expected: Sequence[Row]) -> None:
-    pairs = list(zip_longest(found, expected))
-    wrong = [(is_, should) for is_, should in pairs if is_ != should]
-    if wrong:
-        is_, should = wrong[0]
-        count = f"{len(wrong)} of {len(pairs)} rows of {model.__tablename__}"
-        raise WrongResultError(f"{count} are wrong; the first is {is_}, expected {should}")
+def _expect_children(name: str, id_: int, foreign_keys: Sequence[int]) -> None:
+    if any(key != id_ for key in foreign_keys):
+        raise WrongResultError(f"{name} {id_} holds children of {sorted(set(foreign_keys))}")

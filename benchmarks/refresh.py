@@ -12,14 +12,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from benchmarks.graph import SHAPE, Place, everything
+from benchmarks.graph import SHAPE, Graph, everything
 from benchmarks.runner import Goal, Run, Side, Stopwatch, Work
 from sojourn.session.refresh import refresh
 from tests.models.shop import Customer
 
 
 def _side(read_again: Callable[[Session, Sequence[Any]], object]) -> Run:
-    def run(place: Place, watch: Stopwatch) -> None:
+    def run(place: Graph, watch: Stopwatch) -> None:
         with Session(place.engine, expire_on_commit=False) as session:
             customers = place.load(session)
             objects = everything(customers)

@@ -1,13 +1,15 @@
 """The data set "wide": one table of 25 mixed columns, no relationships. It shows what values cost, as the graph shows
-what objects cost.
+what objects cost. And its judge.
 
-The rows depend on nothing but their number. Each value is such that SQLite gives back what was written.
+The rows depend on nothing but their number, so they are made anew where they are wanted: kept, they would be many more
+objects for the garbage collector to look at, in every side's time. Each value is such that SQLite gives back what was
+written.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +20,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Engine,
     Enum,
     Float,
     LargeBinary,
@@ -25,9 +28,15 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    insert,
+    select,
+    text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlalchemy.types import TypeDecorator
+
+from benchmarks.place import Place, Row, WrongResultError, as_row, compare, types_of
 
 
 class Base(DeclarativeBase):
@@ -84,6 +93,8 @@ class Record(Base):
 
 
 COLUMNS = tuple(Record.__table__.columns.keys())
+FULL = 20_000
+SMALL = 60
 
 _CITIES = ("Antwerp", "Bergen", "Cork", "Delft", "Évora", None)
 _GRADES = (*Grade, None)
@@ -91,12 +102,46 @@ _SENTENCE = "Left with the neighbours on the second floor. "
 _FIRST_DAY = datetime(2026, 1, 1, 8, 30)
 
 
-def rows(count: int) -> Iterator[dict[str, Any]]:
+class Wide(Place):
+    """The wide table in one database."""
+
+    data = "wide"
+    base = Base
+
+    def __init__(self, name: str, engine: Engine, count: int) -> None:
+        super().__init__(name, engine)
+        self._count = count
+        Base.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(insert(Record), list(rows(count)))
+        with engine.begin() as connection:
+            connection.execute(text("ANALYZE"))  # before the first round, not by the server somewhere between two sides
+
+    @property
+    def objects(self) -> int:
+        return self._count
+
+    def load(self, session: Session) -> list[Record]:
+        return list(session.scalars(select(Record).order_by(Record.id)))
+
+    def expect_objects(self, roots: Sequence[Record]) -> None:
+        try:
+            found = [{key: getattr(record, key) for key in COLUMNS} for record in roots]
+        except DetachedInstanceError as error:
+            raise WrongResultError(f"not everything is loaded: {error}") from error
+        compare("record", found, rows(self._count))
+
+    def expect_plain(self, roots: Sequence[Row]) -> None:
+        types = types_of(rows(self._count))
+        compare("record", [as_row(row, types) for row in roots], rows(self._count))
+
+
+def rows(count: int) -> Iterator[Row]:
     """`count` rows, by attribute."""
     return map(_row, range(1, count + 1))
 
 
-def _row(id_: int) -> dict[str, Any]:
+def _row(id_: int) -> Row:
     return {
         "id": id_,
         "rank": id_ % 100,

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from math import log
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from benchmarks import attach as attach_work
-from benchmarks import filling, refresh, report, snapshot
-from benchmarks.__main__ import WORKS, main
-from benchmarks.graph import SMALL, Place, WrongResultError, everything
+from benchmarks import chart, filling, refresh, report, snapshot, wide
+from benchmarks.__main__ import DATA, NAMES, RESULTS, WORKS, main, pages
+from benchmarks.graph import SMALL, Graph, everything
+from benchmarks.peers import by_hand, floor, pickles, with_marshmallow, with_pydantic
+from benchmarks.place import Place, WrongResultError
 from benchmarks.report import Report
-from benchmarks.runner import Comparison, Goal, Measured, Side, Stopwatch, Work, measure
+from benchmarks.runner import Comparison, Goal, Measured, Side, Stopwatch, Thrift, Work, measure
+from benchmarks.wide import Wide
 from sojourn.session.attach import attach
-from sojourn.snapshot import loads
+from sojourn.snapshot import dumps, loads
 from tests.databases import SERVERS, sqlite_database
-from tests.models.shop import Customer, Line
+from tests.models.shop import Base, Customer, Line
 
-NAMES = [work.name for work in WORKS]
-RESULTS = Path("benchmarks") / "results" / "latest.json"
+ROOT = Path(__file__).parent.parent
 QUICK = ["--small", "--rounds", "1", "--database", "sqlite"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """The small graph on SQLite; sides leave it as they found it, so one is enough."""
     with sqlite_database(tmp_path_factory.mktemp("benchmarks")) as database:
-        yield Place("sqlite", database.engine, SMALL)
+        yield Graph("sqlite", database.engine, SMALL)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wide]:
+    """The small wide table, the same."""
+    with sqlite_database(tmp_path_factory.mktemp("benchmarks")) as database:
+        yield Wide("sqlite", database.engine, wide.SMALL)
 
 
 def test_a_small_run_measures_every_side_and_counts_statements(
@@ -37,16 +51,29 @@ def test_a_small_run_measures_every_side_and_counts_statements(
 ) -> None:
     assert main(QUICK, tmp_path) == 0
     run = report.read(tmp_path / RESULTS)
-    assert [comparison.work for comparison in run.comparisons] == NAMES
-    assert (run.objects, run.edited, run.small, run.rounds) == (130, 13, True, 1)
+    assert [(one.work, one.on) for one in run.comparisons] == [
+        (work.name, work.data if work.once else "sqlite") for work in WORKS
+    ]
+    assert (run.objects, run.edited, run.small, run.rounds) == ({"graph": 130, "wide": 60}, 13, True, 1)
     output = capsys.readouterr().out
     for work, comparison in zip(WORKS, run.comparisons, strict=True):
-        assert [measured.side for measured in comparison.sides] == [side.name for side in work.sides]
+        sides = [side for side in work.sides if side.database in {None, "sqlite"}]
+        assert [measured.side for measured in comparison.sides] == [side.name for side in sides]
         assert all(len(measured.milliseconds) == 1 and measured.median > 0 for measured in comparison.sides)
         assert all(f"{measured.median:,.1f}" in output for measured in comparison.sides)
+        assert all((measured.peak or 0) > (measured.kept or 0) for measured in comparison.sides if work.weighed)
     counts = {measured.side: measured.statements for measured in run.comparisons[0].sides}
     assert counts['attach(verify="changed")'] == {"SELECT": 3, "UPDATE": 3}
     assert counts["Session.merge, root by root"] == {"SELECT": 30, "UPDATE": 13}
+
+
+def test_the_two_data_sets_and_their_peers_are_those_of_the_design() -> None:
+    assert len(wide.COLUMNS) == 25
+    peers = {(work.name, work.data): {side.name for side in work.sides if not side.own} for work in snapshot.WORKS}
+    assert peers["dumps", "graph"] == peers["dumps", "wide"]
+    assert peers["loads", "graph"] == peers["loads", "wide"]
+    own = {side.name for work in snapshot.WORKS for side in work.sides if side.own}
+    assert {goal.own for work in snapshot.WORKS for goal in work.goals} == own
 
 
 def _forgets_to_write(session: Session, objs: Any, *, verify: str) -> None:
@@ -85,7 +112,7 @@ def test_a_wrong_answer_fails_the_run_names_the_side_and_saves_nothing(
     assert not (tmp_path / RESULTS).exists()
 
 
-def test_a_refresh_that_reads_nothing_is_noticed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refresh_that_reads_nothing_is_noticed(place: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refresh, "refresh", lambda session, objs: None)
     with pytest.raises(WrongResultError, match="1 of 10 rows of customer are wrong"):
         measure(refresh.WORK, place, rounds=1)
@@ -93,27 +120,82 @@ def test_a_refresh_that_reads_nothing_is_noticed(place: Place, monkeypatch: pyte
 
 @pytest.mark.parametrize(("work", "verb"), [(filling.PREFETCH, "prefetch"), (filling.DETACH, "detach")])
 def test_a_shape_that_is_not_filled_is_noticed(
-    work: Work, verb: str, place: Place, monkeypatch: pytest.MonkeyPatch
+    work: Work, verb: str, place: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filling, verb, lambda session, objs, *options: objs)
     with pytest.raises(WrongResultError, match=f"{verb} on sqlite, {verb}: not everything is loaded"):
         measure(work, place, rounds=1)
 
 
-@pytest.mark.parametrize("work", [snapshot.DUMPS, snapshot.LOADS], ids=["dumps", "loads"])
-def test_a_line_that_is_lost_in_the_bytes_is_noticed(work: Work, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("work", snapshot.WORKS, ids=lambda work: f"{work.name} {work.data}")
+def test_what_is_lost_in_the_bytes_is_noticed(
+    work: Work, place: Graph, table: Wide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loses_the_last(data: bytes, models: object) -> Sequence[Any]:
+        roots: list[Any] = loads(data, models)
+        del (roots[-1].orders[-1].lines if work.data == "graph" else roots)[-1]
+        return roots
 
-    def loses_a_line(data: bytes, models: object) -> Sequence[Customer]:
-        customers: list[Customer] = loads(data, models)
-        del customers[-1].orders[-1].lines[-1]
-        return customers
-
-    monkeypatch.setattr(snapshot, "loads", loses_a_line)
-    with pytest.raises(WrongResultError, match="1 of 90 rows of order_line are wrong; the first is None"):
-        measure(work, place, rounds=1)
+    monkeypatch.setattr(snapshot, "loads", loses_the_last)
+    with pytest.raises(WrongResultError, match=r"1 of [69]0 rows of (order_line|record) are wrong; the first is None"):
+        measure(work, place if work.data == "graph" else table, rounds=1)
 
 
-def test_children_under_the_wrong_parent_are_noticed(place: Place) -> None:
+def test_a_value_of_another_type_is_noticed_though_it_is_equal(table: Wide) -> None:
+    records = table.detached()
+    table.expect_objects(records)
+    records[5].active = 1
+    with pytest.raises(WrongResultError, match="1 of 60 rows of record are wrong"):
+        table.expect_objects(records)
+
+
+def test_plain_data_is_judged_by_its_values(place: Graph, table: Wide) -> None:
+    customers = json.loads(by_hand.dumps_graph(place.detached()))
+    place.expect_plain(customers)
+    customers[0]["orders"][0]["lines"][2]["price"] = "0.01"
+    with pytest.raises(WrongResultError, match="1 of 90 rows of order_line are wrong"):
+        place.expect_plain(customers)
+    records = json.loads(by_hand.dumps_wide(table.detached()))
+    table.expect_plain(records)
+    records[0]["seen_at"] = records[0]["seen_at"].replace("+00:00", "+01:00")
+    with pytest.raises(WrongResultError, match="1 of 60 rows of record are wrong"):
+        table.expect_plain(records)
+
+
+def _floor_and_back(customers: Sequence[Customer]) -> Sequence[Customer]:
+    return floor.objects_graph(floor.json_in_graph(floor.json_out(floor.rows_graph(customers))))
+
+
+@pytest.mark.parametrize(
+    ("there_and_back", "identity", "edit"),
+    [
+        (lambda customers: loads(dumps(customers), Base), (1,), "Customer 1"),
+        (lambda customers: pickles.loads(pickles.dumps(customers)), (1,), "Customer 1"),
+        (lambda customers: pickles.ext_loads(pickles.ext_dumps(customers)), (1,), "Customer 1"),
+        (_floor_and_back, (1,), None),
+        (lambda customers: by_hand.loads_graph(by_hand.dumps_graph(customers)), None, None),
+        (lambda customers: with_pydantic.loads_graph(with_pydantic.dumps_graph(customers)), None, None),
+        (lambda customers: with_marshmallow.loads_graph(with_marshmallow.dumps_graph(customers)), None, None),
+    ],
+    ids=["sojourn", "pickle", "ext.serializer", "floor", "by hand", "pydantic", "marshmallow"],
+)
+def test_each_way_keeps_and_loses_what_its_note_says(
+    there_and_back: Callable[[Sequence[Customer]], Sequence[Customer]],
+    identity: tuple[int] | None,
+    edit: str | None,
+    place: Graph,
+) -> None:
+    customers = place.detached()
+    customers[0].name = "New"
+    back = there_and_back(customers)
+    found = inspect(back[0])
+    assert back[0].name == "New"
+    assert (found.identity, found.transient) == (identity, identity is None)
+    if identity is not None:
+        assert list(found.attrs["name"].history.deleted or ()) == ([] if edit is None else [edit])
+
+
+def test_children_under_the_wrong_parent_are_noticed(place: Graph) -> None:
     customers = place.detached()
     place.expect_graph(customers, place.rows)
     first, second = customers[0].orders[:2]
@@ -122,7 +204,7 @@ def test_children_under_the_wrong_parent_are_noticed(place: Place) -> None:
         place.expect_graph(customers, place.rows)
 
 
-def test_the_sides_run_by_turns_and_each_begins_a_round(place: Place) -> None:
+def test_the_sides_run_by_turns_and_each_begins_a_round(place: Graph) -> None:
     order: list[str] = []
 
     def side(name: str) -> Side:
@@ -146,21 +228,61 @@ def test_a_server_that_does_not_answer_is_skipped_with_a_line(
     assert main(["--small", "--rounds", "1", "--only", "dumps"], tmp_path) == 0
     assert "postgresql is skipped: no postgresql server at" in capsys.readouterr().out
     run = report.read(tmp_path / RESULTS)
-    assert [comparison.database for comparison in run.comparisons] == ["sqlite"]
+    assert [comparison.on for comparison in run.comparisons] == ["graph", "wide"]
     assert "127.0.0.1:1" in run.skipped[0]
     assert main(["--small", "--database", "postgresql"], tmp_path) == 1
     assert "Nothing was measured" in capsys.readouterr().err
 
 
+def test_the_memory_of_a_work_is_weighed_in_a_round_of_its_own(place: Graph) -> None:
+    rounds: list[bool] = []
+
+    def run(place: Place, watch: Stopwatch) -> None:
+        rounds.append(False)
+        with watch:
+            rounds[-1] = tracemalloc.is_tracing()
+            thrown_away = bytes(3_000_000)
+            del thrown_away
+            kept = bytes(1_000_000)
+        assert kept
+
+    work = Work(
+        "weighing", "", (Side("side", run, own=True),), thrift=(Thrift("side", 2.5),), weighed="peak and objects"
+    )
+    comparison = measure(work, place, rounds=2)
+    assert rounds == [False, True, False, False]
+    (measured,) = comparison.sides
+    assert measured.peak == pytest.approx(3_000_000, rel=0.01)
+    assert measured.kept == pytest.approx(1_000_000, rel=0.01)
+    assert [*report.goals(comparison)] == ["  goal: side: peak ≤ 2.5× its objects: 3.00×, not reached"]
+
+
+def test_a_side_with_a_database_of_its_own_is_left_out_where_it_is_not(place: Graph) -> None:
+    ran: list[str] = []
+
+    def run(place: Place, watch: Stopwatch) -> None:
+        ran.append(place.name)
+        with watch:
+            pass
+
+    work = Work("select", "", (Side("here", run), Side("there", run, database="postgresql")), once=True)
+    assert [measured.side for measured in measure(work, place, rounds=1).sides] == ["here"]
+    there = Graph.__new__(Graph)
+    there.name, there.engine = "postgresql", place.engine
+    both = measure(work, place, rounds=1, others={"sqlite": place, "postgresql": there})
+    assert [measured.side for measured in both.sides] == ["here", "there"]
+    assert ran[-2:] == ["sqlite", "postgresql"]
+
+
 def _run(*, small: bool = False, works: Sequence[str] = NAMES) -> Report:
     sides = [
-        Measured("ours", True, [3.0, 1.0, 2.0], {"SELECT": 3}, None),
-        Measured("theirs", False, [80.0, 1234.5, 90.0], {"SELECT": 3000, "UPDATE": 130}, None),
+        Measured("ours", True, [3.0, 1.0, 2.0], {"SELECT": 3}, peak=5_000_000, kept=2_500_000),
+        Measured("theirs", False, [80.0, 1234.5, 90.0], {"SELECT": 3000, "UPDATE": 130}, note="no <edits>"),
     ]
-    comparisons = [
-        Comparison(work, f"what {work} does", "sqlite", sides, [Goal("ours", "theirs", 40)]) for work in works
-    ]
-    return Report("2026-01-01", {"cores": "2"}, {"Python": "3"}, 13_000, 130, 3, small, ["no server"], comparisons)
+    goals, thrift = [Goal("ours", "theirs", 40), Goal("ours", "absent", 2)], [Thrift("ours", 2.5)]
+    comparisons = [Comparison(work, f"what {work} does", "graph", sides, goals, thrift) for work in works]
+    objects = {"graph": 13_000, "wide": 20_000}
+    return Report("2026-01-01", {"cores": "2"}, {"Python": "3"}, objects, 130, 3, small, ["no server"], comparisons)
 
 
 def test_the_page_of_the_docs_is_made_from_the_saved_figures(tmp_path: Path) -> None:
@@ -168,10 +290,36 @@ def test_the_page_of_the_docs_is_made_from_the_saved_figures(tmp_path: Path) -> 
     (tmp_path / "docs").mkdir()
     assert main(["--write-docs"], tmp_path) == 0
     page = (tmp_path / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert "## attach: what attach does" in page
-    assert "|  | median ms | min | max | statements | × ours |" in page
-    assert "| theirs | 90.0 | 80.0 | 1,234.5 | 3,000 SELECT, 130 UPDATE | 45.0× |" in page
+    assert "### attach, graph: what attach does" in page
+    assert (
+        "|  | median ms | min | max | statements | peak memory | objects | peak ÷ objects | × ours "
+        "| what it is, what it does not keep |"
+    ) in page
+    assert "| theirs | 90.0 | 80.0 | 1,234.5 | 3,000 SELECT, 130 UPDATE |  |  |  | 45.0× | no <edits> |" in page
+    assert "| attach | graph | ours ≥ 40× theirs | 45.0× | yes |" in page
+    assert "| attach | graph | ours: peak ≤ 2.5× its objects | 2.00× | yes |" in page
+    assert "](benchmarks.svg)" in page
     assert "Skipped: no server" in page
+    assert report.read(tmp_path / "docs" / "benchmarks.json") == _run()
+
+
+def test_the_chart_has_a_bar_a_side_on_a_logarithmic_scale() -> None:
+    comparison = _run().comparisons[0]
+    picture = ElementTree.fromstring(chart.svg([comparison], DATA))
+    bars = list(picture.iter("{http://www.w3.org/2000/svg}rect"))
+    texts = ["".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert [bar.get("class") for bar in bars] == ["bar own", "bar peer"]
+    # The scale goes from 1 to 100 ms: 2 and 90 ms are at their logarithms' part of it.
+    assert float(bars[1].get("width", 0)) / float(bars[0].get("width", 1)) == pytest.approx(log(90) / log(2), rel=0.01)
+    assert {"1 ms", "10 ms", "100 ms", "2.0 ms", "90.0 ms", "ours", "theirs"} <= set(texts)
+    assert "prefers-color-scheme: dark" in chart.svg([comparison], DATA)
+
+
+@pytest.mark.parametrize("name", ["benchmarks.md", "benchmarks.svg"])
+def test_the_docs_show_what_the_kept_figures_give(name: str) -> None:
+    run = report.read(ROOT / "docs" / "benchmarks.json")
+    assert not run.small
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages(run)[name]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +341,12 @@ def test_no_page_is_made_from_less_than_a_whole_run(
 
 def test_a_goal_says_how_far_it_is() -> None:
     comparison = _run().comparisons[0]
-    assert [*report.goals(comparison)] == ["  goal: ours ≥ 40× theirs: 45.0×, reached"]
+    assert [*report.goals(comparison)] == [
+        "  goal: ours ≥ 40× theirs: 45.0×, reached",
+        "  goal: ours: peak ≤ 2.5× its objects: 2.00×, reached",
+    ]
     comparison.goals[0] = Goal("ours", "theirs", 50)
-    assert [*report.goals(comparison)] == ["  goal: ours ≥ 50× theirs: 45.0×, not reached"]
+    assert next(report.goals(comparison)) == "  goal: ours ≥ 50× theirs: 45.0×, not reached"
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
