@@ -26,7 +26,7 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from sojourn.errors import NotMappedError
-from sojourn.sqlalchemy_internals import class_notes
+from sojourn.sqlalchemy_internals import class_notes, identity_class
 
 _KEY = "sojourn.blueprint"
 _IMMUTABLE = (
@@ -108,8 +108,8 @@ class Blueprint:
 
     @property
     def base_class(self) -> type:
-        """The class that identity keys of this hierarchy carry."""
-        return self.mapper.base_mapper.class_
+        """The class that identity keys of this mapper carry: a table of its own (concrete) makes keys of its own."""
+        return identity_class(self.mapper)
 
     def fingerprint(self) -> str:
         """Twelve hex digits over attribute names, column types and relationships: changes when the mapping does."""

@@ -5,7 +5,8 @@ of sojourn calls these names, so a change in SQLAlchemy is work in one place. `t
 checks each operation against what SQLAlchemy itself does, on every supported version.
 
 The names used: `InstanceState.committed_state`, `.callables`, `.expired_attributes`, `.parents`, `._strong_obj`,
-`._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`; `MutableBase._parents`; `ClassManager.new_instance`;
+`._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`,
+`._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements.
 """
@@ -54,6 +55,7 @@ from sojourn.sqlalchemy_internals.loading import (
     fire_refresh,
     has_load_events,
     has_refresh_events,
+    identity_class,
     loaded_now,
 )
 from sojourn.sqlalchemy_internals.options import (
@@ -108,6 +110,7 @@ __all__ = [
     "has_load_events",
     "has_refresh_events",
     "held_by",
+    "identity_class",
     "in_session",
     "is_orphan",
     "leave_as_orphan",

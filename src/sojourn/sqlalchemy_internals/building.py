@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.sqlalchemy_internals.guard import guard_for
-from sojourn.sqlalchemy_internals.loading import expire_unloaded, fire_load
+from sojourn.sqlalchemy_internals.loading import expire_unloaded, fire_load, identity_class
 from sojourn.sqlalchemy_internals.state import State
 
 
@@ -45,7 +45,7 @@ def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Seque
     made: dict[str, Any] = {
         "new": mapper.class_.__new__,
         "class_": mapper.class_,
-        "base": mapper.base_mapper.class_,
+        "base": identity_class(mapper),
         "manager": manager,
         "make_state": manager._state_constructor,
         "put_state": manager._state_setter,

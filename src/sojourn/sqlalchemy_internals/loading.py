@@ -15,6 +15,12 @@ def class_notes(mapper: Mapper[Any]) -> dict[Any, Any]:
     return mapper.class_manager.info
 
 
+def identity_class(mapper: Mapper[Any]) -> type:
+    """The class that identity keys of a mapper carry."""
+    class_: type = mapper._identity_class
+    return class_
+
+
 def expire_unloaded(state: State) -> None:
     """The columns without a value are loaded from the row on demand; they are not empty."""
     expirable = expirable_keys(state.manager)
