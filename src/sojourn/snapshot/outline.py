@@ -1,8 +1,8 @@
 """What stands in the plain form of an object: the part of a shape that `to_dict` writes and `json_schema` describes.
 
-Both read this, so that they cannot disagree. It is less than the shape that `detach` takes along: a relationship that is
-mapped as eager says how to load, not what to publish, so only those are in that an option names; and columns that only
-sojourn needs are not.
+Both read this, so that they cannot disagree. It is less than the shape that `detach` takes along: a relationship that
+is mapped as eager says how to load, not what to publish, so only those are in that an option names; and columns that
+only sojourn needs are not.
 """
 
 from __future__ import annotations

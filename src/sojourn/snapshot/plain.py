@@ -31,15 +31,18 @@ _MINUTE = datetime.timedelta(minutes=1)
 def plain_column(values: Sequence[Any]) -> Sequence[Any]:
     """A column of values as plain JSON; the same sequence where nothing has to be changed.
 
-    Raises ValueError for a value that JSON has no form for. Containers are copied, so that the plain form can be changed
-    without changing the object.
+    Raises ValueError for a value that JSON has no form for. Containers are copied, so that the plain form can be
+    changed without changing the object.
     """
     kinds = set(map(type, values))
     if kinds <= _AS_THEY_ARE:
         return values
     try:
         if len(kinds) == 1:
-            return list(map(_writer(*kinds), values))
+            (kind,) = kinds
+            if kind is Decimal and all(map(Decimal.is_finite, values)):
+                return list(map(Decimal.__str__, values))  # a loop in C for what is there in large numbers
+            return list(map(_writer(kind), values))
         writers = {kind: _writer(kind) for kind in kinds}
         return [writers[type(value)](value) for value in values]
     except RecursionError:
