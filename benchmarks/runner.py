@@ -33,7 +33,7 @@ class Stopwatch:
     A side may leave the size of what it made in `bytes`.
     """
 
-    def __init__(self, engine: Engine, doing: Doing = "timing") -> None:
+    def __init__(self, engine: Engine, doing: Doing = "timing", generation: int = 2) -> None:
         self.seconds = 0.0
         self.statements: dict[str, int] = {}
         self.bytes: int | None = None
@@ -41,6 +41,7 @@ class Stopwatch:
         self.kept = 0
         self._engine = engine
         self._doing = doing
+        self._generation = generation
         self._log: StatementLog | None = None
         self._stack = ExitStack()
         self._started = 0.0
@@ -49,7 +50,7 @@ class Stopwatch:
         if self._doing == "counting":
             self._log = self._stack.enter_context(recorded(self._engine))
         else:
-            gc.collect()
+            gc.collect(self._generation)
         if self._doing == "weighing":
             tracemalloc.start()
             self._stack.callback(tracemalloc.stop)
@@ -60,7 +61,7 @@ class Stopwatch:
         self.seconds = perf_counter() - self._started
         if self._doing == "weighing":
             _, self.peak = tracemalloc.get_traced_memory()
-            gc.collect()  # what is left are the results, and they are alive: the caller holds them
+            gc.collect(self._generation)  # what is left are the results, and they are alive: the caller holds them
             self.kept, _ = tracemalloc.get_traced_memory()
         self._stack.close()
         if self._log is not None:
@@ -159,19 +160,25 @@ class Comparison:
 _NOWHERE: Mapping[str, Place] = MappingProxyType({})
 
 
-def measure(work: Work, place: Place, rounds: int, others: Mapping[str, Place] = _NOWHERE) -> Comparison:
+def measure(
+    work: Work, place: Place, rounds: int, others: Mapping[str, Place] = _NOWHERE, generation: int = 2
+) -> Comparison:
     """Run the work's sides by turns; `others` are the places, by name, of the sides that have a database of their own.
+
+    The collector is emptied of this `generation` and the younger ones before each turn.
 
     Raises WrongResultError where one of them gives a wrong answer.
     """
     sides = [(side, others.get(side.database, place) if side.database else place) for side in work.sides]
     sides = [(side, where) for side, where in sides if side.database in {None, where.name}]
-    counted = {side.name: _once(work, side, where, "counting") for side, where in sides}
-    weighed = {side.name: _once(work, side, where, "weighing") for side, where in sides} if work.weighed else {}
+    counted = {side.name: _once(work, side, where, "counting", generation) for side, where in sides}
+    weighed = (
+        {side.name: _once(work, side, where, "weighing", generation) for side, where in sides} if work.weighed else {}
+    )
     times: dict[str, list[float]] = {side.name: [] for side, _ in sides}
     for number in range(rounds):
         for side, where in _rotated(sides, number):
-            times[side.name].append(_once(work, side, where).seconds * 1000)
+            times[side.name].append(_once(work, side, where, "timing", generation).seconds * 1000)
     return Comparison(
         work.name,
         work.title,
@@ -194,8 +201,8 @@ def measure(work: Work, place: Place, rounds: int, others: Mapping[str, Place] =
     )
 
 
-def _once(work: Work, side: Side, place: Place, doing: Doing = "timing") -> Stopwatch:
-    watch = Stopwatch(place.engine, doing)
+def _once(work: Work, side: Side, place: Place, doing: Doing, generation: int) -> Stopwatch:
+    watch = Stopwatch(place.engine, doing, generation)
     try:
         side.run(place, watch)
     except WrongResultError as error:

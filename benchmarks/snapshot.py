@@ -48,6 +48,7 @@ def _dumps_work(data: Data, at_least: float) -> Work:
 
     sides = (
         Side("dumps, JSON", _dump_side(dumps, _expect_home(_ours(data))), own=True, note=_OURS),
+        Side("dumps, MessagePack", _dump_side(_packed, _expect_home(_ours(data))), own=True, note=_OURS),
         Side("pickle.dumps", _dump_side(pickles.dumps, _expect_home(pickles.loads)), note=_PICKLE),
         Side("sqlalchemy.ext.serializer", _dump_side(pickles.ext_dumps, _expect_home(pickles.ext_loads)), note=_PICKLE),
         Side("marshmallow-sqlalchemy + json", plain(with_marshmallow), note=_VALUES),
@@ -82,6 +83,7 @@ def _loads_work(data: Data, than_pickle: float, than_select: float) -> Work:
 
     sides = (
         Side("loads, JSON", _load_side(dumps, _ours(data)), own=True, note=_OURS),
+        Side("loads, MessagePack", _load_side(_packed, _ours(data)), own=True, note=_OURS),
         Side("pickle.loads", _load_side(pickles.dumps, pickles.loads), note=_PICKLE),
         Side("orjson + ORM constructor", transient(by_hand), note=_TRANSIENT),
         Side("pydantic + ORM constructor", transient(with_pydantic), note=_TRANSIENT),
@@ -109,6 +111,10 @@ def _loads_work(data: Data, than_pickle: float, than_select: float) -> Work:
 
 def _of(module: ModuleType, verb: str, data: Data) -> Any:
     return getattr(module, f"{verb}_{data}")
+
+
+def _packed(roots: Sequence[Any]) -> bytes:
+    return dumps(roots, format="msgpack")
 
 
 def _ours(data: Data) -> Load:
