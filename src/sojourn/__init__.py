@@ -33,7 +33,7 @@ from sojourn.session.discard import discard
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from sojourn.session.report import AttachReport, Merge, RefreshReport
-from sojourn.snapshot import dumps, loads
+from sojourn.snapshot import dumps, json_schema, loads, to_dict
 
 __version__ = version("sojourn")
 
@@ -65,8 +65,10 @@ __all__ = [
     "detach",
     "discard",
     "dumps",
+    "json_schema",
     "loads",
     "prefetch",
     "refresh",
     "state",
+    "to_dict",
 ]

@@ -2,8 +2,12 @@
 
 `capture` makes a `Snapshot` of objects, an encoding makes bytes of it; the other way, the encoding reads and checks the
 bytes, `verify` checks the graph, and `restore` makes objects of it.
+
+`to_dict` and `json_schema` stand beside that: plain nested data for people's own APIs, which never comes back.
 """
 
 from sojourn.snapshot.document import dumps, loads
+from sojourn.snapshot.json_schema import json_schema
+from sojourn.snapshot.to_dict import to_dict
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "json_schema", "loads", "to_dict"]

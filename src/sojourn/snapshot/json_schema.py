@@ -28,7 +28,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MOST = 10_000  # definitions: a wildcard over many related classes describes every path through them
 
 
-def json_schema(model: type[Any], *options: ExecutableOption) -> Schema:
+def json_schema(model: type[Any], *options: ExecutableOption) -> dict[str, Any]:
     """The JSON Schema (2020-12) of what `to_dict` gives of rows of a class, with the same options.
 
     Objects that hang on others are under `$defs`, one for each place and class. Where a class has subclasses, an object

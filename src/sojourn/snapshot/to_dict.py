@@ -18,6 +18,7 @@ from typing import Any, NoReturn, overload
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.sql.base import ExecutableOption
 
+from sojourn.collector import collector_paused
 from sojourn.errors import NotLoadedError, SnapshotError
 from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.identity import as_list
@@ -34,9 +35,9 @@ Field = tuple[str, tuple[str, ...] | None]  # a name and, for a composite, those
 @overload
 def to_dict(  # type: ignore[overload-overlap]  # an iterable of objects is an object, too; the first one wins
     obj: Iterable[object], *options: ExecutableOption
-) -> list[Plain]: ...
+) -> list[dict[str, Any]]: ...
 @overload
-def to_dict(obj: object, *options: ExecutableOption) -> Plain: ...
+def to_dict(obj: object, *options: ExecutableOption) -> dict[str, Any]: ...
 def to_dict(obj: Any, *options: ExecutableOption) -> Any:
     """An object and what hangs on it as plain nested data, ready for `json.dumps` as it is.
 
@@ -67,7 +68,8 @@ def to_dict(obj: Any, *options: ExecutableOption) -> Any:
     Database: none.
     """
     objs = as_list(obj)
-    plain = _write(objs, options)
+    with collector_paused():
+        plain = _write(objs, options)
     return plain[0] if objs and objs[0] is obj else plain
 
 
