@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from sojourn.errors import SnapshotError
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.snapshot.allowed import Allowed
+from sojourn.snapshot.envelope import Node, RawDocument, RawEdit, RawTable, Version
 from sojourn.snapshot.model import Edit, Row, Snapshot, Table
 from sojourn.snapshot.rows import edit_out, rows_in, rows_out, unfit, value_in, values_of
 from sojourn.snapshot.values import codec_of
@@ -25,44 +26,11 @@ from sojourn.sqlalchemy_internals import class_notes
 VERSION = 1
 """The version of the format. It counts up when a document can no longer be read by its predecessor's reader."""
 
-Node = Annotated[int, msgspec.Meta(ge=0)]
-Token = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-
 _MAX_DECODERS = 100
+_MAPS = {*range(0x80, 0x90), 0xDE, 0xDF}
 _CELL = re.compile(r"\[\d+\]\[(\d+)\]")
 # What msgspec raises for values and bytes: its own errors and Unicode's are ValueErrors.
 _REFUSALS = (ValueError, TypeError, OverflowError, RecursionError)
-
-
-class _Edit(msgspec.Struct, forbid_unknown_fields=True):
-    row: Node
-    base: dict[str, msgspec.Raw] = {}
-    unknown: list[str] = []
-    added: dict[str, list[Node]] = {}
-    removed: dict[str, list[Node]] = {}
-
-
-class _Table(msgspec.Struct, forbid_unknown_fields=True):
-    entity: str
-    schema: str
-    columns: list[str]
-    rows: msgspec.Raw
-    references: dict[str, list[Node | None]] = {}
-    collections: dict[str, list[list[Node]]] = {}
-    edits: list[_Edit] = []
-    new: list[Token] | None = None
-    identity_token: str | int | None = None
-
-
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
-    sojourn: int
-    roots: list[Node]
-    tables: list[_Table]
-
-
-class _Version(msgspec.Struct):
-    sojourn: int
-
 
 _Decoder = msgspec.json.Decoder[Any] | msgspec.msgpack.Decoder[Any]
 
@@ -84,23 +52,22 @@ JSON = Encoding(
     False,
     msgspec.json.Encoder().encode,
     msgspec.json.Decoder,
-    msgspec.json.Decoder(_Document),
-    msgspec.json.Decoder(_Version),
+    msgspec.json.Decoder(RawDocument),
+    msgspec.json.Decoder(Version),
 )
 MESSAGEPACK = Encoding(
     "MessagePack",
     True,
     msgspec.msgpack.Encoder().encode,
     msgspec.msgpack.Decoder,
-    msgspec.msgpack.Decoder(_Document),
-    msgspec.msgpack.Decoder(_Version),
+    msgspec.msgpack.Decoder(RawDocument),
+    msgspec.msgpack.Decoder(Version),
 )
 
 
 def encoding_of(data: bytes) -> Encoding:
     """Which encoding these bytes are in: a MessagePack document begins with a map, and no JSON begins with its byte."""
-    first = data[0] if len(data) else 0
-    return MESSAGEPACK if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF) else JSON
+    return MESSAGEPACK if data and data[0] in _MAPS else JSON
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -155,9 +122,12 @@ def _unwritable(snapshot: Snapshot, encoding: Encoding, reason: Exception) -> Sn
 
 def decode(data: bytes, allowed: Allowed) -> Snapshot:
     """The snapshot in a document. Raises SnapshotError for anything that is not one. Database: none."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise SnapshotError(f"expected bytes, got the type {type(data).__name__}", where="$")
+    data = bytes(data)
     encoding = encoding_of(data)
     try:
-        document: _Document = encoding.document.decode(data)
+        document: RawDocument = encoding.document.decode(data)
     except _REFUSALS as error:
         raise _other_version(data, encoding) or _unreadable(error, "$") from error
     if document.sojourn != VERSION:
@@ -183,28 +153,24 @@ def _newer(version: int) -> SnapshotError:
     )
 
 
-def _table_in(table: _Table, encoding: Encoding, allowed: Allowed, where: str) -> Table:
+def _table_in(table: RawTable, encoding: Encoding, allowed: Allowed, where: str) -> Table:
     plan = allowed.blueprint(table.entity, f"{where}.entity")
     hint = "" if table.schema == plan.fingerprint() else f"It was written with another mapping of {plan.entity}."
     _check_attributes(plan, table, where, hint)
     rows = _rows_in(plan, table, encoding, f"{where}.rows", hint)
-    for name, related in (("references", table.references), ("collections", table.collections)):
-        for key, values in related.items():
-            if len(values) != len(rows):
-                raise SnapshotError(f"{len(values)} values for {len(rows)} rows", where=f"{where}.{name}.{key}")
     return Table(
         plan,
         table.columns,
         rows,
-        table.references,
-        table.collections,
+        _related_in(table.references, encoding, list[Node | None], len(rows), f"{where}.references"),
+        _related_in(table.collections, encoding, list[list[Node]], len(rows), f"{where}.collections"),
         [_edit_in(plan, edit, encoding, f"{where}.edits[{at}]", hint) for at, edit in enumerate(table.edits)],
         table.new,
         table.identity_token,
     )
 
 
-def _check_attributes(plan: Blueprint, table: _Table, where: str, hint: str) -> None:
+def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -> None:
     seen: set[str] = set()
     for position, key in enumerate(table.columns):
         place = f"{where}.columns[{position}]"
@@ -226,7 +192,26 @@ def _check_attributes(plan: Blueprint, table: _Table, where: str, hint: str) -> 
                 )
 
 
-def _rows_in(plan: Blueprint, table: _Table, encoding: Encoding, where: str, hint: str) -> Sequence[Row]:
+def _related_in(parts: Mapping[str, msgspec.Raw], encoding: Encoding, kind: Any, rows: int, where: str) -> Any:
+    related = _parts_in(parts, encoding, kind, where)
+    for key, values in related.items():
+        if len(values) != rows:
+            raise SnapshotError(f"{len(values)} values for {rows} rows", where=f"{where}.{key}")
+    return related
+
+
+def _parts_in(parts: Mapping[str, msgspec.Raw], encoding: Encoding, kind: Any, where: str) -> dict[str, Any]:
+    return {key: _part_in(raw, encoding, kind, f"{where}.{key}") for key, raw in parts.items()}
+
+
+def _part_in(raw: msgspec.Raw, encoding: Encoding, kind: Any, where: str) -> Any:
+    try:
+        return encoding.decoder(kind).decode(raw)
+    except _REFUSALS as error:
+        raise _unreadable(error, where) from error
+
+
+def _rows_in(plan: Blueprint, table: RawTable, encoding: Encoding, where: str, hint: str) -> Sequence[Row]:
     columns = tuple(table.columns)
     try:
         rows: Sequence[Row] = _row_decoder(plan, columns, encoding, False).decode(table.rows)
@@ -260,7 +245,7 @@ def _wire(plan: Blueprint, key: str, wide: bool) -> Any:
     return codec.wide if wide and codec.wide is not None else codec.wire
 
 
-def _edit_in(plan: Blueprint, edit: _Edit, encoding: Encoding, where: str, hint: str) -> Edit:
+def _edit_in(plan: Blueprint, edit: RawEdit, encoding: Encoding, where: str, hint: str) -> Edit:
     base: dict[str, Any] = {}
     for key, raw in edit.base.items():
         place = f"{where}.base.{key}"
@@ -271,13 +256,12 @@ def _edit_in(plan: Blueprint, edit: _Edit, encoding: Encoding, where: str, hint:
             wire = list[Node] if relationship.many else Node | None
         else:
             raise SnapshotError(f"{plan.entity} has no attribute {key!r}", where=place, remedy=hint)
-        try:
-            base[key] = encoding.decoder(wire).decode(raw)
-        except _REFUSALS as error:
-            raise _unreadable(error, place) from error
+        base[key] = _part_in(raw, encoding, wire, place)
         if key in plan.columns:
             base[key] = value_in(plan, key, base[key], place, encoding.packed)
-    return Edit(edit.row, base, edit.unknown, edit.added, edit.removed)
+    added = _parts_in(edit.added, encoding, list[Node], f"{where}.added")
+    removed = _parts_in(edit.removed, encoding, list[Node], f"{where}.removed")
+    return Edit(edit.row, base, edit.unknown, added, removed)
 
 
 def _unreadable(error: Exception, where: str, attributes: Sequence[str] = (), hint: str = "") -> SnapshotError:
