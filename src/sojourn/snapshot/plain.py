@@ -4,7 +4,8 @@ It is not the wire format, which has to tell each value from its neighbours when
 string, a duration is ISO 8601, and nothing says which was which. What JSON has no form for is refused and never bent:
 NaN and the infinities are neither null nor a number.
 
-Nothing of the user's is called: a subclass of a known type is written by the known type's own method.
+Nothing of the user's is called but what was given to `register_type`: a subclass of a known type is written by the
+known type's own method.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from uuid import UUID
 
 from sqlalchemy import JSON
 from sqlalchemy.dialects.postgresql import Range
+
+from sojourn.snapshot.codecs.registry import class_codec
 
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _SECOND = datetime.timedelta(seconds=1)
@@ -40,7 +43,7 @@ def plain_column(values: Sequence[Any]) -> Sequence[Any]:
     try:
         if len(kinds) == 1:
             (kind,) = kinds
-            if kind is Decimal and all(map(Decimal.is_finite, values)):
+            if kind is Decimal and class_codec(kind) is None and all(map(Decimal.is_finite, values)):
                 return list(map(Decimal.__str__, values))  # a loop in C for what is there in large numbers
             return list(map(_writer(kind), values))
         writers = {kind: _writer(kind) for kind in kinds}
@@ -66,6 +69,9 @@ def plain_key(value: Any) -> str:
 
 
 def _writer(kind: type) -> Callable[[Any], Any]:
+    registered = class_codec(kind)
+    if registered is not None:
+        return lambda value: plain_value(registered.outgoing((value,))[0])
     known = _WRITERS.get(kind)
     if known is None and issubclass(kind, enum.Enum):
         known = _name

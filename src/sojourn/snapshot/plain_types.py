@@ -11,12 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, JSON, DateTime, Enum, String, Time, Uuid
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from sojourn.snapshot.codecs.registry import class_codec
+from sojourn.snapshot.values import registered_codec
 
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
+_INTEGER: Schema = {"type": "integer"}
 _NULL: Schema = {"type": "null"}
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?"
 _LOCAL_DATETIME: Schema = {**_TEXT, "format": "date-time-local", "pattern": f"^{_DAY}T{_CLOCK}$"}
@@ -25,7 +29,7 @@ _DATE: Schema = {**_TEXT, "format": "date"}
 _INSTANT: Schema = {**_TEXT, "format": "date-time"}
 _BY_PYTHON_TYPE: dict[type, Schema] = {
     bool: {"type": "boolean"},
-    int: {"type": "integer"},
+    int: _INTEGER,
     float: {"type": "number"},
     str: _TEXT,
     Decimal: _DECIMAL,
@@ -44,8 +48,10 @@ _BY_PYTHON_TYPE: dict[type, Schema] = {
 def type_schema(type_: TypeEngine[Any], *, bounded: bool = True) -> Schema:
     """The schema of the values of a type, null left out; empty where the type does not say what they are.
 
-    `bounded`: a string is no longer than its type says. Pure.
+    `bounded`: a string is no longer than its type says. A registered type travels as its user likes. Pure.
     """
+    if registered_codec(type_) is not None:
+        return {}
     schema = next(schema_of(type_) for class_, schema_of in _KINDS if isinstance(type_, class_))
     if not bounded:
         schema.pop("maxLength", None)
@@ -69,6 +75,8 @@ def _by_python_type(type_: TypeEngine[Any]) -> Schema:
         python_type = type_.python_type
     except NotImplementedError:
         return {}
+    if class_codec(python_type) is not None:
+        return {}
     if issubclass(python_type, enum.Enum):
         return {**_TEXT, "enum": _names(python_type)}
     return dict(next((_BY_PYTHON_TYPE[base] for base in python_type.__mro__ if base in _BY_PYTHON_TYPE), {}))
@@ -80,11 +88,7 @@ def _string(type_: String) -> Schema:
 
 
 def _enum(type_: Enum) -> Schema:
-    return {**_TEXT, "enum": list(type_.enums) if type_.enum_class is None else _names(type_.enum_class)}
-
-
-def _names(class_: type[enum.Enum]) -> list[str]:
-    return [name for name, member in class_.__members__.items() if member.name == name]
+    return {**_TEXT, "enum": list(type_.enums)} if type_.enum_class is None else _by_python_type(type_)
 
 
 def _datetime(type_: DateTime) -> Schema:
@@ -124,31 +128,43 @@ def _constant(schema: Schema, _: TypeEngine[Any]) -> Schema:
     return dict(schema)
 
 
+def _set(type_: mysql.SET) -> Schema:
+    return {"type": "array", "items": {"enum": sorted(type_.values)}, "uniqueItems": True}
+
+
+def _domain(type_: postgresql.DOMAIN) -> Schema:
+    return type_schema(type_.data_type)
+
+
 # The first that fits. A decorator makes what it likes of its column's values: only its own python_type tells.
-_KINDS: tuple[tuple[type[TypeEngine[Any]], Callable[[Any], Schema]], ...] = (
+_Kind = tuple[type[TypeEngine[Any]], Callable[[Any], Schema]]
+_TEXTS = (
+    *(postgresql.INET, postgresql.CIDR, postgresql.MACADDR, postgresql.MACADDR8, postgresql.MONEY),
+    *(postgresql.TSVECTOR, postgresql.TSQUERY, postgresql.REGCLASS, postgresql.REGCONFIG),
+)
+_BOUNDS: dict[str, Schema] = {
+    "INT4": _INTEGER,
+    "INT8": _INTEGER,
+    "NUM": _DECIMAL,
+    "DATE": _DATE,
+    "TS": _LOCAL_DATETIME,
+    "TSTZ": _INSTANT,
+}
+_KINDS: tuple[_Kind, ...] = (
     (TypeDecorator, _by_python_type),
     (JSON, partial(_constant, {})),
     (Enum, _enum),
+    (mysql.SET, _set),
     (String, _string),
     (ARRAY, _array),
     (DateTime, _datetime),
     (Time, _time),
     (Uuid, partial(_constant, _BY_PYTHON_TYPE[UUID])),
-    (postgresql.INET, partial(_constant, _TEXT)),
-    (postgresql.CIDR, partial(_constant, _TEXT)),
-    (postgresql.MACADDR, partial(_constant, _TEXT)),
-    (postgresql.MACADDR8, partial(_constant, _TEXT)),
-    (postgresql.INT4RANGE, partial(_range, _BY_PYTHON_TYPE[int])),
-    (postgresql.INT8RANGE, partial(_range, _BY_PYTHON_TYPE[int])),
-    (postgresql.NUMRANGE, partial(_range, _DECIMAL)),
-    (postgresql.DATERANGE, partial(_range, _DATE)),
-    (postgresql.TSRANGE, partial(_range, _LOCAL_DATETIME)),
-    (postgresql.TSTZRANGE, partial(_range, _INSTANT)),
-    (postgresql.INT4MULTIRANGE, partial(_ranges, _BY_PYTHON_TYPE[int])),
-    (postgresql.INT8MULTIRANGE, partial(_ranges, _BY_PYTHON_TYPE[int])),
-    (postgresql.NUMMULTIRANGE, partial(_ranges, _DECIMAL)),
-    (postgresql.DATEMULTIRANGE, partial(_ranges, _DATE)),
-    (postgresql.TSMULTIRANGE, partial(_ranges, _LOCAL_DATETIME)),
-    (postgresql.TSTZMULTIRANGE, partial(_ranges, _INSTANT)),
+    (postgresql.DOMAIN, _domain),
+    (postgresql.HSTORE, partial(_constant, {"type": "object", "additionalProperties": {"type": ["string", "null"]}})),
+    *((class_, partial(_constant, _TEXT)) for class_ in _TEXTS),
+    *((class_, partial(_constant, _INTEGER)) for class_ in (postgresql.OID, mysql.BIT, mysql.YEAR)),
+    *((getattr(postgresql, f"{name}RANGE"), partial(_range, bound)) for name, bound in _BOUNDS.items()),
+    *((getattr(postgresql, f"{name}MULTIRANGE"), partial(_ranges, bound)) for name, bound in _BOUNDS.items()),
     (TypeEngine, _by_python_type),
 )

@@ -25,6 +25,7 @@ from sojourn.mapping.identity import as_list
 from sojourn.mapping.shape import Shape, shapes
 from sojourn.snapshot.outline import outline
 from sojourn.snapshot.plain import plain_column, plain_key
+from sojourn.snapshot.values import Codec, registered_codec
 from sojourn.sqlalchemy_internals import members
 
 Plain = dict[str, Any]
@@ -94,6 +95,7 @@ class _Form:
 
     plan: Blueprint
     picks: Mapping[str, Callable[[Any], Any]]  # column attribute -> what takes it out of an object's `__dict__`
+    codecs: Mapping[str, Codec]  # those that were registered for the columns' types
     build: Build
     references: tuple[_Reference, ...]
 
@@ -133,7 +135,8 @@ def _form(plan: Blueprint, shape: Shape, places: dict[Shape, _Place]) -> _Form:
         _Reference(one.relationship.key, one.relationship.many, one.repeats, _place(one.shape, places))
         for one in lines.references
     )
-    return _Form(plan, {key: itemgetter(key) for key in keys}, _builder(fields), references)
+    codecs = {key: codec for key in keys if (codec := registered_codec(plan.columns[key].type)) is not None}
+    return _Form(plan, {key: itemgetter(key) for key in keys}, codecs, _builder(fields), references)
 
 
 @lru_cache(maxsize=1000)
@@ -262,9 +265,12 @@ def _columns(form: _Form, objs: Sequence[Any], rows: Sequence[Mapping[str, Any]]
     columns: list[Sequence[Any]] = []
     for key, pick in form.picks.items():
         try:
-            columns.append(plain_column(list(map(pick, rows))))
+            values: Sequence[Any] = list(map(pick, rows))
         except KeyError:
             _not_loaded(form.plan, objs, form.picks)
+        try:
+            codec = form.codecs.get(key)
+            columns.append(plain_column(values if codec is None else codec.outgoing(values)))
         except ValueError as error:
             raise _formless(form.plan, key, str(error)) from error
     return form.build(zip(*columns, strict=True)) if columns else [{} for _ in objs]
@@ -299,4 +305,6 @@ def _not_loaded(plan: Blueprint, objs: Iterable[Any], keys: Iterable[str]) -> No
 def _formless(plan: Blueprint, key: str, what: str) -> SnapshotError:
     name = f"{plan.entity}.{key}"
     option = f"leave out selectinload({name})" if key in plan.relationships else f"leave it out: defer({name})"
-    return SnapshotError(what, where=name, remedy=f"Set a value that has one, or {option}.")
+    return SnapshotError(
+        what, where=name, remedy=f"Set another value, say how its type travels with register_type, or {option}."
+    )

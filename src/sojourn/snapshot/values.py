@@ -25,7 +25,7 @@ from sojourn.snapshot.codecs.tagged import FixedTags, tagged
 from sojourn.snapshot.codecs.times import DATE, DATETIME
 from sojourn.sqlalchemy_internals import class_notes
 
-__all__ = ["Codec", "Values", "codec_of", "register_type"]
+__all__ = ["Codec", "Values", "codec_of", "register_type", "registered_codec"]
 
 _KEY = "sojourn.codecs"
 
@@ -66,10 +66,15 @@ def codec_of(plan: Blueprint, key: str) -> Codec:
     return codec
 
 
+def registered_codec(type_: TypeEngine[Any]) -> Codec | None:
+    """The codec that is registered for an SQLAlchemy type, or for one that it decorates."""
+    return next(filter(None, map(registered_sql_type, _layers(type_))), None)
+
+
 def _codec(type_: TypeEngine[Any]) -> Codec | None:
     """The codec for an SQLAlchemy type; None where its values cannot travel."""
     layers = list(_layers(type_))
-    registered = next(filter(None, map(registered_sql_type, layers)), None)
+    registered = registered_codec(type_)
     if registered is not None or any(isinstance(layer, PickleType) for layer in layers):
         return registered
     *decorators, last = layers
