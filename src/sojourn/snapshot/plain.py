@@ -74,7 +74,7 @@ def _writer(kind: type) -> Callable[[Any], Any]:
         return lambda value: plain_value(registered.outgoing((value,))[0])
     known = _WRITERS.get(kind)
     if known is None and issubclass(kind, enum.Enum):
-        known = _name
+        known = _names if issubclass(kind, enum.Flag) else _name
     if known is None:
         known = next((_WRITERS[base] for base in kind.__mro__ if base in _WRITERS), None)
     if known is None:
@@ -132,10 +132,14 @@ def _base64(value: bytes) -> str:
 
 
 def _name(value: enum.Enum) -> str:
-    name = value.name
-    if type(name) is not str:
-        raise ValueError(f"holds a {type(value).__name__} that has no name")
-    return name
+    return value.name
+
+
+def _names(value: enum.Flag) -> list[str]:
+    known = list(enum.Flag.__iter__(value))
+    if sum(member.value for member in known) != value.value:
+        raise ValueError(f"holds a {type(value).__name__} with bits that have no name")
+    return [_name(member) for member in known]
 
 
 def _array(value: Any) -> list[Any]:

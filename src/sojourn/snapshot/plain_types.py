@@ -77,8 +77,10 @@ def _by_python_type(type_: TypeEngine[Any]) -> Schema:
         return {}
     if class_codec(python_type) is not None:
         return {}
+    if issubclass(python_type, enum.Flag):
+        return {"type": "array", "items": {"enum": [member.name for member in python_type]}, "uniqueItems": True}
     if issubclass(python_type, enum.Enum):
-        return {**_TEXT, "enum": _names(python_type)}
+        return {**_TEXT, "enum": [member.name for member in python_type]}
     return dict(next((_BY_PYTHON_TYPE[base] for base in python_type.__mro__ if base in _BY_PYTHON_TYPE), {}))
 
 
