@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -255,6 +256,31 @@ def test_the_memory_of_a_work_is_weighed_in_a_round_of_its_own(place: Graph) -> 
     assert measured.peak == pytest.approx(3_000_000, rel=0.01)
     assert measured.kept == pytest.approx(1_000_000, rel=0.01)
     assert [*report.goals(comparison)] == ["  goal: side: peak ≤ 2.5× its objects: 3.00×, not reached"]
+
+
+def test_the_garbage_collection_that_a_side_puts_off_is_in_its_time(place: Graph) -> None:
+    running: list[Stopwatch] = []
+    seconds: list[float] = []
+
+    def heard(phase: str, info: dict[str, int]) -> None:
+        seconds.extend(watch.seconds for watch in running)
+
+    def run(place: Place, watch: Stopwatch) -> None:
+        with watch:
+            gc.disable()
+            kept = [[number] for number in range(5000)]
+            running.append(watch)
+            gc.enable()
+        running.clear()
+        assert kept
+
+    gc.callbacks.append(heard)
+    try:
+        run(place, Stopwatch(place.engine))
+    finally:
+        gc.callbacks.remove(heard)
+    assert seconds
+    assert set(seconds) == {0.0}
 
 
 def test_a_side_with_a_database_of_its_own_is_left_out_where_it_is_not(place: Graph) -> None:
