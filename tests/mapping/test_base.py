@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import func, inspect
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql.ranges import MultiRange
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import InstanceState
 
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.base import base_value, edited_columns, forget, put_back, remember, remember_value, same
+from sojourn.mapping.base import base_value, copied, edited_columns, forget, put_back, remember, remember_value, same
 from sojourn.mapping.blueprint import blueprint
 from tests.databases import Database
 from tests.models import columns, odd
@@ -188,6 +193,59 @@ def test_values_are_compared_by_their_type(settings: Settings) -> None:
     assert same(PLAN, "name", expression, expression)
     assert not same(PLAN, "name", expression, func.lower("A"))
     assert not same(PLAN, "name", "a", expression)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (math.nan, float("nan"), True),
+        (math.nan, 1.0, False),
+        (Decimal("NaN"), Decimal("NaN"), True),
+        (Decimal("sNaN"), Decimal("sNaN"), True),
+        (Decimal("sNaN"), Decimal("NaN"), False),
+        (Decimal("sNaN"), Decimal(1), False),
+        (math.nan, Decimal("NaN"), False),
+        ([1.5, [float("nan")]], [1.5, [math.nan]], True),
+        ([1.5, math.nan], [2.5, float("nan")], False),
+        ([math.nan], [float("nan"), 1.0], False),
+        ((Decimal("sNaN"), Decimal(1)), (Decimal("sNaN"), Decimal(1)), True),
+        ([Decimal("sNaN")], [Decimal(1)], False),
+        (Range(Decimal("NaN"), None), Range(Decimal("NaN"), None), True),
+        (Range(Decimal("NaN"), None), Range(Decimal("NaN"), None, bounds="()"), False),
+        (MultiRange([Range(Decimal("NaN"), None)]), MultiRange([Range(Decimal("NaN"), None)]), True),
+    ],
+    ids=str,
+)
+def test_what_is_not_a_number_is_the_same_as_itself(one: Any, other: Any, expected: bool) -> None:
+    assert same(PLAN, "plain", one, other) is expected
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": [1, {"b": (1, [2])}]}, [], MutableDict(a=[1]), {1}, "text", None, 2**70], ids=str
+)
+def test_a_copy_is_equal_of_the_same_types_and_of_other_boxes(value: Any) -> None:
+    copy = copied(value)
+    assert (repr(copy), type(copy)) == (repr(value), type(value))
+    if isinstance(value, dict):
+        value["a"].append(5)
+        assert copy != value
+
+
+def test_a_copy_recurses_neither_into_what_is_deep_nor_into_what_contains_itself() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    copy = copied(deep)
+    depth = 0
+    while copy:
+        (copy,) = copy
+        depth += 1
+    assert depth == 100_000
+    circular: dict[str, Any] = {}
+    circular["twice"] = [circular, circular]
+    copy = copied(circular)
+    assert copy is not circular
+    assert copy["twice"][0] is copy["twice"][1] is copy
 
 
 def test_a_type_of_ones_own_may_hold_values_that_change_in_place(sqlite: Database) -> None:

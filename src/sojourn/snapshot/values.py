@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from sojourn.errors import SnapshotError
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.snapshot.codecs.arrays import HSTORE, SET, array_codec
+from sojourn.snapshot.codecs.bits import BIT
 from sojourn.snapshot.codecs.codec import Codec, Values
 from sojourn.snapshot.codecs.documents import DOCUMENT, document_codec
 from sojourn.snapshot.codecs.enums import enum_codec
@@ -23,7 +24,7 @@ from sojourn.snapshot.codecs.registry import AnyTags, class_codec, register_type
 from sojourn.snapshot.codecs.scalars import SCALARS, STR
 from sojourn.snapshot.codecs.tagged import FixedTags, tagged
 from sojourn.snapshot.codecs.times import DATE, DATETIME
-from sojourn.sqlalchemy_internals import class_notes
+from sojourn.sqlalchemy_internals import class_notes, variants_of
 
 __all__ = ["Codec", "Values", "codec_of", "register_type", "registered_codec"]
 
@@ -31,7 +32,6 @@ _KEY = "sojourn.codecs"
 
 _ANY = AnyTags()
 _ADDRESS = tagged(STR, FixedTags(ADDRESSES))
-
 # Types of dialects that do not say what their Python type is, or say it wrongly. Subclasses count.
 _DIALECTS: dict[type, Codec] = {
     **dict.fromkeys((postgresql.INET, postgresql.CIDR), _ADDRESS),
@@ -39,6 +39,7 @@ _DIALECTS: dict[type, Codec] = {
     **dict.fromkeys((postgresql.TSVECTOR, postgresql.TSQUERY, postgresql.REGCLASS, postgresql.REGCONFIG), STR),
     postgresql.OID: INT,
     postgresql.HSTORE: HSTORE,
+    postgresql.BIT: BIT,
     mysql.BIT: INT,
     mysql.YEAR: INT,
     mysql.SET: SET,
@@ -84,15 +85,16 @@ def _codec(type_: TypeEngine[Any]) -> Codec | None:
     if isinstance(last, ARRAY):
         item = _codec(last.item_type)
         return None if item is None else array_codec(item, last.dimensions, last.as_tuple)
-    return _dialects_own(last) or _by_python_type(last, decorated=bool(decorators))
+    codec = _dialects_own(last)
+    return _by_python_type(last, certain=len(layers) == 1 and not variants_of(last)) if codec is None else codec
 
 
-def _by_python_type(type_: TypeEngine[Any], decorated: bool) -> Codec | None:
+def _by_python_type(type_: TypeEngine[Any], certain: bool) -> Codec | None:
+    """A decorator may make other values of those of the type that it decorates, and so may a type's variants."""
     python_type = _python_type(type_)
     codec = BARE if python_type is None else _class_codec(python_type)
-    if codec is None or codec.takes is None or (python_type is not None and not decorated):
+    if codec is None or codec.takes is None or (certain and codec is not BARE):
         return codec
-    # Nothing said what the values are; a decorator may make other ones of those of the type that it decorates.
     return tagged(codec, _ANY)
 
 

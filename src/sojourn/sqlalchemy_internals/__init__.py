@@ -8,7 +8,8 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`,
 `._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
-`._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements.
+`._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
+`TypeEngine._variant_mapping`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -77,6 +78,7 @@ from sojourn.sqlalchemy_internals.sessions import (
     whereabouts,
 )
 from sojourn.sqlalchemy_internals.state import State
+from sojourn.sqlalchemy_internals.types import variants_of
 
 __all__ = [
     "Builder",
@@ -135,5 +137,6 @@ __all__ = [
     "track_mutable",
     "unload",
     "untie_parent",
+    "variants_of",
     "whereabouts",
 ]

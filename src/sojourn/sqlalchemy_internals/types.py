@@ -1,0 +1,12 @@
+"""What column types keep to themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.types import TypeEngine
+
+
+def variants_of(type_: TypeEngine[Any]) -> list[TypeEngine[Any]]:
+    """The types that stand for this one on certain dialects: `String().with_variant(UUID(), "postgresql")`."""
+    return list(type_._variant_mapping.values())
