@@ -35,10 +35,13 @@ holds not exactly so many things, or if its identity (or that it has none, or it
 KeyError says the same."""
 
 
-def make_reader(columns: Sequence[str], primary_key: Sequence[str], *, stored: bool) -> Reader:
+def make_reader(
+    columns: Sequence[str], primary_key: Sequence[str], *, stored: bool, related: Sequence[str] = ()
+) -> Reader:
     """The reader of these columns, for objects that have an identity (`stored`) or for those that have none.
 
-    `columns` of stored objects contain the primary key. Database: none.
+    `columns` of stored objects contain the primary key. The relationships `related` are looked for, not read: without
+    one of them an object is of another shape, also where it holds something else in its place. Database: none.
     """
     names = {key: f"a{position}" for position, key in enumerate(columns)}
     identity = [f"k{position}" for position in range(len(primary_key))]
@@ -52,6 +55,7 @@ def make_reader(columns: Sequence[str], primary_key: Sequence[str], *, stored: b
         if stored
         else "if key is not None: return None",
         *(f"{name} = loaded[{key!r}]" for key, name in names.items()),
+        *(f"loaded[{key!r}]" for key in related),
         f"if state.modified or state._deleted{moved}: special.append(len(rows))",
         "if state.session_id is not None: sessions.add(state.session_id)",
         f"add(({_tuple(names.values())}))",
