@@ -146,7 +146,7 @@ def same(plan: Blueprint, key: str, one: Any, other: Any) -> bool:
 
 
 def _alike(one: Any, other: Any, depth: int) -> bool:
-    """Whether two values are the same though they are not equal: NaN, alone or in the same places of arrays and ranges."""
+    """Whether two values are the same though not equal: NaN, alone or in the same places of arrays and ranges."""
     kind = type(one)
     if type(other) is not kind:
         return False
