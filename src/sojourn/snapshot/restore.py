@@ -31,11 +31,14 @@ from sojourn.sqlalchemy_internals import (
     forget_edits,
     has_load_events,
     make_builder,
+    plain_builder,
     set_base,
     set_parent,
 )
 
 _MAX_BUILDERS = 100
+_MANY = 200
+"""From so many rows on, writing the source of a builder pays. A document of many small tables must not write many."""
 
 
 def restore(snapshot: Snapshot) -> list[Any]:
@@ -96,6 +99,8 @@ def _builder(table: Table) -> Builder:
     kept: dict[Any, Builder] = class_notes(plan.mapper).setdefault("sojourn.builders", {})
     shape = len(plan.mapper.attrs), stored, *table.columns  # the guard knows the attributes of the mapping
     found = kept.get(shape)
+    if found is None and len(table.rows) < _MANY:
+        return plain_builder(plan.mapper, table.columns, plan.primary_key, stored=stored)
     if found is None:
         if len(kept) >= _MAX_BUILDERS:  # documents from outside choose the columns, and must not fill the memory
             kept.clear()

@@ -6,7 +6,7 @@ twice, that edits are of attributes that can be edited. The encoding has checked
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from operator import itemgetter
@@ -16,7 +16,6 @@ from sojourn.errors import SnapshotError, identity_text
 from sojourn.mapping.blueprint import Relationship
 from sojourn.mapping.identity import Identity, make_identity
 from sojourn.snapshot.model import Edit, Snapshot, Table
-
 
 Moved: TypeAlias = dict[int, Identity]
 """By row: the identity of an object whose primary key was edited. Of all others the row itself tells it."""
@@ -42,7 +41,7 @@ class _Nodes:
     def __init__(self, tables: Sequence[Table]) -> None:
         self._plans = [table.plan for table in tables]
         self._ends = list(accumulate(len(table.rows) for table in tables))
-        self._fits: dict[tuple[Relationship, int], bool] = {}
+        self._misfits: dict[Relationship, list[int]] = {}
 
     def all_right(self, nodes: Sequence[int | None], relationship: Relationship) -> bool:
         """Whether each table between the lowest and the highest node fits. If not, each node has to be looked at."""
@@ -50,7 +49,7 @@ class _Nodes:
         if not known:
             return True
         first, last = bisect_right(self._ends, min(known)), bisect_right(self._ends, max(known))
-        return last < len(self._ends) and all(self._fit(relationship, table) for table in range(first, last + 1))
+        return last < len(self._ends) and self._fit(relationship, first, last)
 
     def check(self, where: str, value: Any, relationship: Relationship | None = None) -> None:
         """Raise SnapshotError unless the node, or each of a list of nodes, exists and fits the relationship."""
@@ -63,7 +62,7 @@ class _Nodes:
 
     def _is_right(self, node: int, relationship: Relationship | None) -> bool:
         table = bisect_right(self._ends, node)
-        return table < len(self._ends) and (relationship is None or self._fit(relationship, table))
+        return table < len(self._ends) and (relationship is None or self._fit(relationship, table, table))
 
     def _wrong(self, where: str, node: int, relationship: Relationship | None) -> SnapshotError:
         table = bisect_right(self._ends, node)
@@ -75,12 +74,15 @@ class _Nodes:
             where=where,
         )
 
-    def _fit(self, relationship: Relationship, table: int) -> bool:
-        fits = self._fits.get((relationship, table))
-        if fits is None:
-            fits = self._plans[table].mapper.isa(relationship.target)
-            self._fits[relationship, table] = fits
-        return fits
+    def _fit(self, relationship: Relationship, first: int, last: int) -> bool:
+        # A list of exceptions, not a look at each table: a document may have thousands, each referring to all of them.
+        misfits = self._misfits.get(relationship)
+        if misfits is None:
+            wrong = {plan.class_ for plan in self._plans if not plan.mapper.isa(relationship.target)}
+            misfits = [table for table, plan in enumerate(self._plans) if plan.class_ in wrong]
+            self._misfits[relationship] = misfits
+        following = bisect_left(misfits, first)
+        return following == len(misfits) or misfits[following] > last
 
 
 def _check_relationships(table: Table, nodes: _Nodes, where: str) -> None:

@@ -17,6 +17,7 @@ from sojourn.sqlalchemy_internals.building import (
     build_persistent,
     make_builder,
     new_instance,
+    plain_builder,
 )
 from sojourn.sqlalchemy_internals.edits import (
     base_of,
@@ -118,6 +119,7 @@ __all__ = [
     "leave_as_orphan",
     "loaded_now",
     "make_builder",
+    "plain_builder",
     "make_reader",
     "mark_modified",
     "members",

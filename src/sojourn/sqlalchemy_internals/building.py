@@ -56,6 +56,31 @@ def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Seque
     return build
 
 
+def plain_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Sequence[str], *, stored: bool) -> Builder:
+    """The same without a source of its own: slower for many rows, and soon made for few. Database: none."""
+    manager, guard = cast(Any, mapper.class_manager), guard_for(mapper)
+    class_, base = mapper.class_, identity_class(mapper)
+    make_state, put_state = manager._state_constructor, manager._state_setter
+    identity = [columns.index(key) for key in primary_key] if stored else []
+
+    def build(rows: Iterable[tuple[Any, ...]], token: Any) -> list[Any]:
+        instances = []
+        for row in rows:
+            obj = class_.__new__(class_)
+            state = make_state(obj, manager)
+            put_state(obj, state)
+            if stored:
+                state.key = base, tuple([row[at] for at in identity]), token
+                state.callables = guard
+                if token is not None:
+                    state.identity_token = token
+            obj.__dict__.update(zip(columns, row, strict=True))
+            instances.append(obj)
+        return instances
+
+    return build
+
+
 def _targets(names: Mapping[str, str]) -> str:
     return f"({''.join(f'{name}, ' for name in names.values())})" if names else "_"
 
