@@ -170,7 +170,7 @@ def test_a_write_only_collection_stays_at_home_and_its_changes_are_not_lost_sile
 
 def test_a_write_only_collection_is_refused_on_the_way_in() -> None:
     document = document_of(Album(id=1))
-    document["tables"][0] |= {"collections": ["tracks"], "rows": [[1, []]]}
+    document["tables"][0] |= {"collections": {"tracks": [[]]}}
     with pytest.raises(SnapshotError, match="Album has no 'tracks' among its collections"):
         loads(encoded(document), Base)
 

@@ -14,6 +14,8 @@ from sojourn.errors import NotLoadedError
 from tests.databases import Database
 from tests.models import columns, odd, shop
 from tests.models.columns import Document, Point, Settings, Shape
+from tests.models.inheritance import Animal, Puppy
+from tests.models.keys import Shelf
 from tests.models.odd import Watched
 from tests.models.shop import Customer, Line, Order
 
@@ -51,15 +53,58 @@ def test_an_instance_is_made_without_its_init() -> None:
     assert made.code is None
 
 
-def test_many_instances_are_made_detached_and_guarded_or_transient() -> None:
-    identity = (Customer, (1,), None)
-    away, new = internals.new_detached(mapper_of(Customer), [identity, None])
-    assert (state_of(away).key, state_of(away).detached) == (identity, True)
+def test_stored_objects_are_built_detached_and_guarded() -> None:
+    build = internals.make_builder(mapper_of(Customer), ["name", "id"], ["id"], stored=True)
+    ann, bob = build([("Ann", 1), ("Bob", 2)], None)
+    assert (state_of(ann).key, state_of(bob).key) == ((Customer, (1,), None), (Customer, (2,), None))
+    assert state_of(ann).detached
+    assert not state_of(ann).modified
+    assert (ann.name, bob.name, bob.id) == ("Ann", "Bob", 2)
     with pytest.raises(NotLoadedError):
-        away.name  # noqa: B018 - reading is what is tested
+        ann.email  # noqa: B018 - reading is what is tested
+
+
+def test_new_objects_are_built_transient() -> None:
+    build = internals.make_builder(mapper_of(Watched), ["code"], ["code"], stored=False)
+    (new,) = build([("w",)], None)
     assert state_of(new).transient
-    assert new.name is None
-    assert not state_of(away).modified
+    assert not state_of(new).modified
+    assert not hasattr(new, "made_by")
+    assert new.code == "w"
+
+
+def test_objects_of_which_nothing_is_known_are_built_for_each_row() -> None:
+    build = internals.make_builder(mapper_of(Line), [], ["id"], stored=False)
+    one, two = build([(), ()], None)
+    assert (one is two, one.sku, two.sku) == (False, None, None)
+
+
+def test_a_composite_key_and_an_identity_token_make_the_identity() -> None:
+    build = internals.make_builder(mapper_of(Shelf), ["number", "room"], ["room", "number"], stored=True)
+    (shelf,) = build([(7, "R")], "eu")
+    assert state_of(shelf).key == (Shelf, ("R", 7), "eu")
+    assert state_of(shelf).identity_token == "eu"
+
+
+def test_a_subclass_is_built_with_the_identity_of_its_hierarchy() -> None:
+    build = internals.make_builder(mapper_of(Puppy), ["id"], ["id"], stored=True)
+    (puppy,) = build([(1,)], None)
+    assert type(puppy) is Puppy
+    assert state_of(puppy).key == (Animal, (1,), None)
+
+
+def test_a_built_object_comes_home_to_a_session_as_a_selected_one_does(session: Session, sqlite: Database) -> None:
+    selected = session.get_one(Customer, 1)
+    values = tuple(state_of(selected).dict[key] for key in ("id", "name"))
+    session.expunge_all()
+    (built,) = internals.make_builder(mapper_of(Customer), ["id", "name"], ["id"], stored=True)([values], None)
+    session.add(built)
+    assert session.get_one(Customer, 1) is built
+    assert not session.dirty
+    built.name = "edited"
+    with sqlite.statements() as log:
+        session.flush()
+    assert [one.sql for one in log] == ["UPDATE customer SET name=? WHERE customer.id = ?"]
 
 
 def test_a_persistent_instance_is_built_as_a_select_builds_it(session: Session) -> None:

@@ -243,6 +243,46 @@ def test_a_new_collection_is_filled_in_its_own_class(key: str) -> None:
     assert not state_of(filled).modified
 
 
+def test_many_lists_are_filled_as_each_would_be(shop_: Session) -> None:
+    lines = [Line(sku=name) for name in "abc"]
+    filled = [Order(), Order(), Order()]
+    lists = [lines[:2], [], lines[2:]]
+    assert internals.fill_lists(state_of(filled[0]).mapper, "lines", filled, lists)
+    for order, members in zip(filled, lists, strict=True):
+        put = Order()
+        set_committed_value(put, "lines", members)
+        assert order.lines == put.lines == members
+        assert type(order.lines) is type(put.lines)
+        assert not state_of(order).modified
+    filled[1].lines.append(new := Line(sku="d"))
+    assert new.order is filled[1]
+    assert state_of(filled[1]).attrs["lines"].history.added == [new]
+    assert not state_of(filled[0]).modified
+
+
+@pytest.mark.parametrize(("class_", "key"), [(Article, "notes"), (Article, "links"), (Box, "pins"), (Desk, "papers")])
+def test_collections_that_are_more_than_lists_are_left_to_fill_collection(class_: type[Any], key: str) -> None:
+    owner = class_()
+    assert not internals.fill_lists(state_of(owner).mapper, key, [owner], [[]])
+    assert key not in state_of(owner).dict
+
+
+def test_a_list_whose_making_somebody_listens_to_is_left_to_fill_collection() -> None:
+    heard: list[Any] = []
+
+    def made(target: Any, collection: Any, adapter: Any) -> None:
+        heard.append(target)
+
+    event.listen(Order.lines, "init_collection", made)
+    try:
+        order = Order()
+        assert not internals.fill_lists(state_of(order).mapper, "lines", [order], [[]])
+        internals.fill_collection(state_of(order), "lines", [])
+    finally:
+        event.remove(Order.lines, "init_collection", made)
+    assert heard == [order]
+
+
 def by_events(session: Session, order: Order, final: list[Line]) -> None:
     order.lines = final
 
