@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.collections import InstrumentedList
 
 from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import TOKEN, changed_in_place
@@ -29,6 +30,10 @@ from sojourn.sqlalchemy_internals import Loaded, Reader, Reading, State, base_of
 
 _loaded = attrgetter("__dict__")
 _state = attrgetter("_sa_instance_state")
+_PLAIN = {InstrumentedList}
+
+_WAVE = 500
+"""So many objects at once: their dicts and states stay in the processor's cache until they have been read."""
 
 
 def capture(objs: Sequence[Any]) -> Snapshot:
@@ -67,6 +72,7 @@ class _Group:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     kinds: set[tuple[type, ...]] = field(default_factory=set)
     special: dict[int, Loaded] = field(default_factory=dict)  # row -> what may differ from what the database holds
+    shared: set[str] = field(default_factory=set)  # collections that hold somebody who was met elsewhere, too
 
     def special_states(self) -> Iterable[State]:
         return map(_state_in, self.special.values())
@@ -113,8 +119,8 @@ class _Walk:
         """Read what was met and follow what it holds, until nobody new is met."""
         start = 0
         while start < len(self.met):
-            wave, first = self.met[start:], start
-            start = len(self.met)
+            wave, first = self.met[start : start + _WAVE], start
+            start += len(wave)
             if len(set(map(type, wave))) == 1:
                 self._read(type(wave[0]), wave, range(first, start))
                 continue
@@ -175,8 +181,8 @@ class _Walk:
         self.sessions |= reading.sessions
         for key, targets in group.references.items():
             self._follow_references(key, held, targets)
-        for key, lists in group.collections.items():
-            self._follow_collections(key, held, lists)
+        for key in group.collections:
+            self._follow_collections(key, held, group)
         for at in reading.special:
             group.special[before + at] = held[at]
             self.meet(former_members(_state_in(held[at]), group.plan))
@@ -198,18 +204,27 @@ class _Walk:
                 met.append(target)
             targets.append(node)
 
-    def _follow_collections(self, key: str, held: Sequence[Loaded], lists: list[list[int]]) -> None:
-        nodes, met = self.nodes, self.met
-        for loaded in held:
-            found: list[int] = []
-            lists.append(found)
-            collection = loaded[key]
-            for member in () if collection is None else members(collection):
-                node = nodes.get(id(member))
-                if node is None:
-                    node = nodes[id(member)] = len(met)
-                    met.append(member)
-                found.append(node)
+    def _follow_collections(self, key: str, held: Sequence[Loaded], group: _Group) -> None:
+        collections = [loaded[key] for loaded in held]
+        if not set(map(type, collections)) <= _PLAIN:
+            collections = [() if collection is None else members(collection) for collection in collections]
+        lists = group.collections[key]
+        if key not in group.shared:
+            everyone = list(chain.from_iterable(collections))
+            first = len(self.met)
+            last = first + len(everyone)
+            self.nodes.update(zip(map(id, everyone), range(first, last), strict=True))
+            if len(self.nodes) == last:
+                # Nobody was met before, which is usual for what is owned: they have the next numbers.
+                self.met += everyone
+                for collection in collections:
+                    last = first + len(collection)
+                    lists.append(list(range(first, last)))
+                    first = last
+                return
+            self.nodes = dict(zip(map(id, self.met), range(first), strict=True))
+            group.shared.add(key)
+        lists += map(self.meet, collections)
 
 
 def _state_in(loaded: Loaded) -> State:
@@ -252,7 +267,7 @@ def _new_group(plan: Blueprint, columns: tuple[str, ...], related: Sequence[str]
         {key: [] for key in related if plan.relationships[key].many},
         new,
         token,
-        make_reader(columns, plan.primary_key, stored=not new),
+        make_reader(columns, plan.primary_key, stored=not new, related=related),
     )
 
 

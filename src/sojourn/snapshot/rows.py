@@ -20,19 +20,29 @@ from sojourn.snapshot.values import Codec, Values, codec_of
 
 
 def rows_out(table: Table, packed: bool, wide: bool) -> Sequence[Row]:
-    """The rows as they travel. Raises SnapshotError for a value that does not fit its column."""
-    if not table.columns:
-        return table.rows
-    columns: list[Values] = list(zip(*table.rows, strict=True))
-    changed = False
-    for position, key in enumerate(table.columns):
+    """The rows as they travel. Raises SnapshotError for a value that does not fit its column.
+
+    Most columns travel as they are, and of these only the types are looked at, which whoever read them took note of.
+    """
+    kinds = table.kinds if table.kinds is not None else {tuple(map(type, row)) for row in table.rows}
+    changed: dict[int, Values] = {}
+    for position, (key, of_column) in enumerate(zip(table.columns, map(frozenset, zip(*kinds)), strict=False)):
+        codec = codec_of(table.plan, key)
         try:
-            sent = codec_of(table.plan, key).outgoing(columns[position], packed, wide)
+            codec.check(of_column)
+            if not codec.leaves(of_column, wide):
+                values = [row[position] for row in table.rows]
+                sent = codec.outgoing(values, packed, wide)
+                if sent is not values:
+                    changed[position] = sent
         except ValueError as error:
             refuse_value(table, key, packed, error)
-        changed = changed or sent is not columns[position]
+    if not changed:
+        return table.rows
+    columns: list[Values] = list(zip(*table.rows, strict=True))
+    for position, sent in changed.items():
         columns[position] = sent
-    return list(zip(*columns, strict=True)) if changed else table.rows
+    return list(zip(*columns, strict=True))
 
 
 def edit_out(table: Table, edit: Edit, packed: bool, wide: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ is one only where the column's type has many values, so that ARRAY can tell its 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Codec:
     `wire` is the type by which msgspec reads them. `wide` is None, or the type that also admits their rare forms; then
     `decode` is needed only for what was read by `wide`, else always. `takes` is None where `encode` does all the
     checking. `copy` is None where values are immutable, else it deep-copies one. `array` says that a single value
-    travels as an array, or may do so.
+    travels as an array, or may do so. `passes` are the types whose values `encode` leaves as they are, unless `wide`.
     """
 
     wire: Any
@@ -44,6 +45,7 @@ class Codec:
     decode: Decode | None = None
     copy: Callable[[Any], Any] | None = None
     array: bool = False
+    passes: frozenset[type] = frozenset()
 
     @property
     def widest(self) -> Any:
@@ -56,9 +58,17 @@ class Codec:
         `packed` is for MessagePack. `wide` also turns what msgspec refuses to encode by itself into its rare form.
         """
         kinds = set(map(type, values))
+        self.check(kinds)
+        return values if self.encode is None else self.encode(values, kinds, packed, wide)
+
+    def check(self, kinds: AbstractSet[type]) -> None:
+        """Raise ValueError unless the column takes values of these types."""
         if self.takes is not None and not kinds <= self.takes:
             raise ValueError(refusal(kinds - self.takes, self.takes))
-        return values if self.encode is None else self.encode(values, kinds, packed, wide)
+
+    def leaves(self, kinds: AbstractSet[type], wide: bool) -> bool:
+        """Whether values of these types travel as they are."""
+        return self.encode is None or (not wide and kinds <= self.passes)
 
     def incoming(self, values: Values, packed: bool = False) -> Values:
         """A column of what was read as Python values; the same sequence where nothing has to be changed."""
@@ -70,7 +80,7 @@ def plain(*types: type, wire: Any = None, **parts: Any) -> Codec:
     return Codec((wire or types[0]) | None, frozenset({*types, NONE}), **parts)
 
 
-def refusal(kinds: set[type], takes: frozenset[type]) -> str:
+def refusal(kinds: AbstractSet[type], takes: frozenset[type]) -> str:
     """What is wrong with a column that holds one of the first types."""
     names = " or ".join(sorted(one.__name__ for one in takes if one is not NONE))
     return f"holds {article(min(kinds, key=_name))}, and the column takes {names}"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from sojourn.snapshot.codecs.codec import Codec, Values, plain
+from sojourn.snapshot.codecs.codec import NONE, Codec, Values, plain
 
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -103,7 +103,7 @@ def _number(form: dict[str, Any]) -> float | int:
     raise ValueError("expected a number, a string, or an object of the one key float or int")
 
 
-INT = plain(int, wide=int | str | None, encode=_ints_out, decode=_ints_in)
+INT = plain(int, wide=int | str | None, encode=_ints_out, decode=_ints_in, passes=frozenset({int, NONE}))
 FLOAT = plain(float, int, wire=int | float, wide=int | float | str | None, encode=_floats_out, decode=_floats_in)
 DECIMAL = plain(
     *(Decimal, int, float),
@@ -111,6 +111,7 @@ DECIMAL = plain(
     wide=int | float | Decimal | dict[str, Any] | None,
     encode=_decimals_out,
     decode=_decimals_in,
+    passes=frozenset({Decimal, int, NONE}),
 )
 BARE = Codec(
     bool | int | float | str | dict[str, Any] | None,
