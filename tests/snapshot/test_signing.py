@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.errors import BadArgumentError, SnapshotError
+from sojourn.snapshot import dumps, loads
 from sojourn.snapshot.signing import sign, unsigned
+from tests.models.shop import Customer
 
 NEW, OLD, OTHER = b"n" * 32, b"o" * 32, b"x" * 32
 DOCUMENT = b'{"sojourn": 1}'
@@ -85,6 +87,24 @@ def test_unsigned_bytes_need_no_key() -> None:
 def test_a_signature_for_something_else_is_none_of_ours() -> None:
     digits = hmac.new(NEW, DOCUMENT, hashlib.sha256).hexdigest().encode()
     refused(b"sojourn-hmac-sha256 " + digits + b"\n" + DOCUMENT, NEW)
+
+
+@pytest.mark.parametrize("format_", ["json", "msgpack"])
+def test_dumps_signs_and_loads_checks(format_: Any) -> None:
+    data = dumps(Customer(name="Ann"), format=format_, key=[NEW, OLD])
+    assert data.endswith(unsigned(data, NEW))
+    assert loads(data, Customer, key=[OTHER, NEW])[0].name == "Ann"
+    kinds: tuple[Any, ...] = (bytearray, memoryview)
+    for kind in kinds:
+        assert loads(kind(data), Customer, key=NEW)[0].name == "Ann"
+    for wrong, key in ((data, None), (data, OTHER), (unsigned(data, NEW), NEW), (data.replace(b"Ann", b"Eve"), NEW)):
+        with pytest.raises(SnapshotError) as caught:
+            loads(wrong, Customer, key=key)
+        assert caught.value.where == "$"
+    with pytest.raises(BadArgumentError, match="16 bytes"):
+        loads(data, Customer, key=b"short")
+    with pytest.raises(BadArgumentError, match="16 bytes"):
+        dumps(Customer(name="Ann"), key="short")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ bytes, `verify` checks the graph, and `restore` makes objects of it.
 
 from sojourn.snapshot.document import dumps, loads
 from sojourn.snapshot.json_schema import json_schema
+from sojourn.snapshot.limits import Limits
 from sojourn.snapshot.to_dict import to_dict
 
-__all__ = ["dumps", "json_schema", "loads", "to_dict"]
+__all__ = ["Limits", "dumps", "json_schema", "loads", "to_dict"]

@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from sojourn.collector import collector_paused
+from sojourn.errors import BadArgumentError
 from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
 from sojourn.snapshot.encoding import JSON, MESSAGEPACK, decode, encode
+from sojourn.snapshot.limits import Limits, check_bytes
 from sojourn.snapshot.restore import restore
-
+from sojourn.snapshot.signing import Key, sign, unsigned
 
 _ENCODINGS = {"json": JSON, "msgpack": MESSAGEPACK}
+_LIMITS = Limits()
 
 
-def dumps(objs: Any, *, format: Literal["json", "msgpack"] = "json") -> bytes:  # noqa: A002 - the public contract
+def dumps(
+    objs: Any,
+    *,
+    format: Literal["json", "msgpack"] = "json",  # noqa: A002 - the public contract
+    key: Key | None = None,
+) -> bytes:
     """Objects, and everything that can be reached from them in memory, as bytes.
 
     The document holds what is loaded, edits together with their base, and new objects. What is not loaded or expired
@@ -24,22 +32,29 @@ def dumps(objs: Any, *, format: Literal["json", "msgpack"] = "json") -> bytes:  
 
     Parameters:
         objs: one mapped instance, or an iterable of them, in whatever state and session.
+        format: JSON, which a person can read, or MessagePack, which is smaller.
+        key: a secret of at least 16 bytes with which the document is signed (HMAC-SHA256), or several, the newest
+            first, which signs. `loads` needs it, too.
 
-    Returns: UTF-8 JSON, as `docs/format.md` specifies it.
+    Returns: the document as `docs/format.md` specifies it; with a key, behind a line with its signature.
 
     Raises:
         NotMappedError: something that was given is no mapped instance.
         UncommittedError: objects in the graph were flushed but not committed, or are deleted or marked for deletion.
         SnapshotError: a value that does not fit its column's type, a type that cannot travel, two instances of one
             row, changes of a dynamic collection. It names the class and the attribute.
+        BadArgumentError: a key that is too short or none; a format that is not known.
 
     Database: none.
     """
+    if format not in _ENCODINGS:
+        raise BadArgumentError(f'format is {format!r}. It is "json" or "msgpack".')
     with collector_paused():
-        return encode(capture(as_list(objs)), _ENCODINGS[format])
+        document = encode(capture(as_list(objs)), _ENCODINGS[format])
+    return document if key is None else sign(document, key)
 
 
-def loads(data: bytes, models: Any) -> list[Any]:
+def loads(data: bytes, models: Any, *, key: Key | None = None, limits: Limits = _LIMITS) -> list[Any]:
     """The objects that `dumps` wrote, without a session: detached, or transient where they are new.
 
     They are built as a SELECT builds them: `__init__` is not called, load events are. Edits are still edits, with their
@@ -50,15 +65,20 @@ def loads(data: bytes, models: Any) -> list[Any]:
         data: what `dumps` returned. It may come from anywhere: it can only build objects of the classes in `models`.
         models: a registry, a declarative base, a mapped class, or an iterable of these. Subclasses count only if they
             are listed or in the registry.
+        key: the key that the document was signed with, or several of which one will do. With a key, bytes that are not
+            signed or were changed are refused; without one, bytes that are signed.
+        limits: how many bytes and objects are taken, how deep values may be nested, how long strings may be.
 
     Returns: the objects that were given to `dumps`, in the same order.
 
     Raises:
-        SnapshotError: the bytes are damaged, of a newer format, of other classes or attributes, or contradict
-            themselves. It says where. No object is returned, and no session was involved.
+        SnapshotError: the bytes are damaged, too large, signed otherwise, of a newer format, of other classes or
+            attributes, or contradict themselves. It says where. No object is returned, and no session was involved.
         NotMappedError: `models` is something else.
+        BadArgumentError: a key that is too short or none.
 
     Database: none.
     """
+    document = unsigned(check_bytes(data, limits), key)
     with collector_paused():
-        return restore(decode(data, Allowed(models)))
+        return restore(decode(document, Allowed(models), limits))

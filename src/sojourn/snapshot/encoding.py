@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from sojourn.errors import SnapshotError
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.envelope import Node, RawDocument, RawEdit, RawTable, Version
+from sojourn.snapshot.limits import Limits, can_nest, check_objects, check_rows, check_value
 from sojourn.snapshot.model import Edit, Row, Snapshot, Table
 from sojourn.snapshot.rows import edit_out, rows_in, rows_out, unfit, value_in, values_of
 from sojourn.snapshot.values import codec_of
@@ -120,11 +122,8 @@ def _unwritable(snapshot: Snapshot, encoding: Encoding, reason: Exception) -> Sn
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes, allowed: Allowed) -> Snapshot:
+def decode(data: bytes, allowed: Allowed, limits: Limits) -> Snapshot:
     """The snapshot in a document. Raises SnapshotError for anything that is not one. Database: none."""
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise SnapshotError(f"expected bytes, got the type {type(data).__name__}", where="$")
-    data = bytes(data)
     encoding = encoding_of(data)
     try:
         document: RawDocument = encoding.document.decode(data)
@@ -132,7 +131,13 @@ def decode(data: bytes, allowed: Allowed) -> Snapshot:
         raise _other_version(data, encoding) or _unreadable(error, "$") from error
     if document.sojourn != VERSION:
         raise _newer(document.sojourn)
-    tables = [_table_in(table, encoding, allowed, f"$.tables[{at}]") for at, table in enumerate(document.tables)]
+    reader = _Reader(encoding, allowed, limits)
+    tables: list[Table] = []
+    objects = 0
+    for at, raw in enumerate(document.tables):
+        tables.append(reader.table(raw, f"$.tables[{at}]"))
+        objects += len(tables[-1].rows)
+        check_objects(objects, limits, f"$.tables[{at}].rows")
     return Snapshot(document.roots, tables)
 
 
@@ -153,21 +158,116 @@ def _newer(version: int) -> SnapshotError:
     )
 
 
-def _table_in(table: RawTable, encoding: Encoding, allowed: Allowed, where: str) -> Table:
-    plan = allowed.blueprint(table.entity, f"{where}.entity")
-    hint = "" if table.schema == plan.fingerprint() else f"It was written with another mapping of {plan.entity}."
-    _check_attributes(plan, table, where, hint)
-    rows = _rows_in(plan, table, encoding, f"{where}.rows", hint)
-    return Table(
-        plan,
-        table.columns,
-        rows,
-        _related_in(table.references, encoding, list[Node | None], len(rows), f"{where}.references"),
-        _related_in(table.collections, encoding, list[list[Node]], len(rows), f"{where}.collections"),
-        [_edit_in(plan, edit, encoding, f"{where}.edits[{at}]", hint) for at, edit in enumerate(table.edits)],
-        table.new,
-        table.identity_token,
-    )
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the tables of one document."""
+
+    encoding: Encoding
+    allowed: Allowed
+    limits: Limits
+
+    def table(self, raw: RawTable, where: str) -> Table:
+        plan = self.allowed.blueprint(raw.entity, f"{where}.entity")
+        hint = "" if raw.schema == plan.fingerprint() else f"It was written with another mapping of {plan.entity}."
+        _check_attributes(plan, raw, where, hint)
+        rows = self._rows(plan, raw, f"{where}.rows", hint)
+        return Table(
+            plan,
+            raw.columns,
+            rows,
+            self._related(raw.references, list[Node | None], len(rows), f"{where}.references"),
+            self._related(raw.collections, list[list[Node]], len(rows), f"{where}.collections"),
+            [self._edit(plan, edit, f"{where}.edits[{at}]", hint) for at, edit in enumerate(raw.edits)],
+            raw.new,
+            raw.identity_token,
+        )
+
+    def _rows(self, plan: Blueprint, raw: RawTable, where: str, hint: str) -> Sequence[Row]:
+        columns = tuple(raw.columns)
+        try:
+            return self._rows_by(plan, columns, raw.rows, where, wide=False)
+        except _REFUSALS as error:
+            refusal: Exception = error
+        if any(codec_of(plan, key).wide is not None for key in columns):
+            try:
+                return self._rows_by(plan, columns, raw.rows, where, wide=True)
+            except _REFUSALS as error:
+                refusal = error
+        raise _unreadable(refusal, where, [f"{plan.entity}.{key}" for key in columns], hint) from refusal
+
+    def _rows_by(
+        self, plan: Blueprint, columns: tuple[str, ...], raw: msgspec.Raw, where: str, *, wide: bool
+    ) -> Sequence[Row]:
+        shape = _shape(plan, columns, self.encoding, wide)
+        rows: Sequence[Row] = shape.decoder.decode(raw)
+        rows = rows_in(plan, columns, rows, where, packed=self.encoding.packed, wide=wide)
+        check_rows(rows, len(memoryview(raw)), shape.nesting, self.limits, where)
+        return rows
+
+    def _related(self, parts: Mapping[str, msgspec.Raw], kind: Any, rows: int, where: str) -> Any:
+        related = self._parts(parts, kind, where)
+        for key, values in related.items():
+            if len(values) != rows:
+                raise SnapshotError(f"{len(values)} values for {rows} rows", where=f"{where}.{key}")
+        return related
+
+    def _parts(self, parts: Mapping[str, msgspec.Raw], kind: Any, where: str) -> dict[str, Any]:
+        return {key: self._part(raw, kind, f"{where}.{key}") for key, raw in parts.items()}
+
+    def _part(self, raw: msgspec.Raw, kind: Any, where: str) -> Any:
+        try:
+            return _decoder(self.encoding, kind).decode(raw)
+        except _REFUSALS as error:
+            raise _unreadable(error, where) from error
+
+    def _edit(self, plan: Blueprint, edit: RawEdit, where: str, hint: str) -> Edit:
+        base: dict[str, Any] = {}
+        for key, raw in edit.base.items():
+            place = f"{where}.base.{key}"
+            relationship = plan.relationships.get(key)
+            if key in plan.columns:
+                value = self._part(raw, codec_of(plan, key).widest, place)
+                base[key] = value_in(plan, key, value, place, self.encoding.packed)
+                check_value(base[key], len(memoryview(raw)), self.limits, place)
+            elif relationship is not None:
+                base[key] = self._part(raw, list[Node] if relationship.many else Node | None, place)
+            else:
+                raise SnapshotError(f"{plan.entity} has no attribute {key!r}", where=place, remedy=hint)
+        added = self._parts(edit.added, list[Node], f"{where}.added")
+        removed = self._parts(edit.removed, list[Node], f"{where}.removed")
+        return Edit(edit.row, base, edit.unknown, added, removed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How rows of certain columns are read: the decoder, and the positions of values that can be nested."""
+
+    decoder: _Decoder
+    nesting: Sequence[int]
+
+
+def _shape(plan: Blueprint, columns: tuple[str, ...], encoding: Encoding, wide: bool) -> _Shape:
+    kept: dict[Any, _Shape] = class_notes(plan.mapper).setdefault("sojourn.decoders", {})
+    key = columns, encoding.packed, wide
+    found = kept.get(key)
+    if found is None:
+        if len(kept) >= _MAX_DECODERS:  # documents from outside choose the columns, and must not fill the memory
+            kept.clear()
+        wires = [_wire(plan, column, wide) for column in columns]
+        row: Any = tuple.__class_getitem__(tuple(wires))
+        nesting = [at for at, wire in enumerate(wires) if can_nest(wire)]
+        found = kept[key] = _Shape(encoding.decoder(list.__class_getitem__(row)), nesting)
+    return found
+
+
+def _wire(plan: Blueprint, key: str, wide: bool) -> Any:
+    codec = codec_of(plan, key)
+    return codec.widest if wide else codec.wire
+
+
+@lru_cache(maxsize=_MAX_DECODERS)
+def _decoder(encoding: Encoding, kind: Any) -> _Decoder:
+    return encoding.decoder(kind)
 
 
 def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -> None:
@@ -190,78 +290,6 @@ def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -
                 raise SnapshotError(
                     f"{plan.entity} has no {key!r} among its {name}", where=f"{where}.{name}", remedy=hint
                 )
-
-
-def _related_in(parts: Mapping[str, msgspec.Raw], encoding: Encoding, kind: Any, rows: int, where: str) -> Any:
-    related = _parts_in(parts, encoding, kind, where)
-    for key, values in related.items():
-        if len(values) != rows:
-            raise SnapshotError(f"{len(values)} values for {rows} rows", where=f"{where}.{key}")
-    return related
-
-
-def _parts_in(parts: Mapping[str, msgspec.Raw], encoding: Encoding, kind: Any, where: str) -> dict[str, Any]:
-    return {key: _part_in(raw, encoding, kind, f"{where}.{key}") for key, raw in parts.items()}
-
-
-def _part_in(raw: msgspec.Raw, encoding: Encoding, kind: Any, where: str) -> Any:
-    try:
-        return encoding.decoder(kind).decode(raw)
-    except _REFUSALS as error:
-        raise _unreadable(error, where) from error
-
-
-def _rows_in(plan: Blueprint, table: RawTable, encoding: Encoding, where: str, hint: str) -> Sequence[Row]:
-    columns = tuple(table.columns)
-    try:
-        rows: Sequence[Row] = _row_decoder(plan, columns, encoding, False).decode(table.rows)
-        return rows_in(plan, columns, rows, where, packed=encoding.packed, wide=False)
-    except _REFUSALS as error:
-        refusal: Exception = error
-    if any(codec_of(plan, key).wide is not None for key in columns):
-        try:
-            rows = _row_decoder(plan, columns, encoding, True).decode(table.rows)
-        except _REFUSALS as error:
-            refusal = error
-        else:
-            return rows_in(plan, columns, rows, where, packed=encoding.packed, wide=True)
-    raise _unreadable(refusal, where, [f"{plan.entity}.{key}" for key in columns], hint) from refusal
-
-
-def _row_decoder(plan: Blueprint, columns: tuple[str, ...], encoding: Encoding, wide: bool) -> _Decoder:
-    kept: dict[Any, _Decoder] = class_notes(plan.mapper).setdefault("sojourn.decoders", {})
-    shape = columns, encoding.packed, wide
-    found = kept.get(shape)
-    if found is None:
-        if len(kept) >= _MAX_DECODERS:  # documents from outside choose the columns, and must not fill the memory
-            kept.clear()
-        row: Any = tuple.__class_getitem__(tuple(_wire(plan, key, wide) for key in columns))
-        found = kept[shape] = encoding.decoder(list.__class_getitem__(row))
-    return found
-
-
-def _wire(plan: Blueprint, key: str, wide: bool) -> Any:
-    codec = codec_of(plan, key)
-    return codec.wide if wide and codec.wide is not None else codec.wire
-
-
-def _edit_in(plan: Blueprint, edit: RawEdit, encoding: Encoding, where: str, hint: str) -> Edit:
-    base: dict[str, Any] = {}
-    for key, raw in edit.base.items():
-        place = f"{where}.base.{key}"
-        relationship = plan.relationships.get(key)
-        if key in plan.columns:
-            wire = _wire(plan, key, True)
-        elif relationship is not None:
-            wire = list[Node] if relationship.many else Node | None
-        else:
-            raise SnapshotError(f"{plan.entity} has no attribute {key!r}", where=place, remedy=hint)
-        base[key] = _part_in(raw, encoding, wire, place)
-        if key in plan.columns:
-            base[key] = value_in(plan, key, base[key], place, encoding.packed)
-    added = _parts_in(edit.added, encoding, list[Node], f"{where}.added")
-    removed = _parts_in(edit.removed, encoding, list[Node], f"{where}.removed")
-    return Edit(edit.row, base, edit.unknown, added, removed)
 
 
 def _unreadable(error: Exception, where: str, attributes: Sequence[str] = (), hint: str = "") -> SnapshotError:
