@@ -6,7 +6,6 @@ built anew around them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -36,7 +35,6 @@ def array_codec(item: Codec, dimensions: int | None, as_tuple: bool) -> Codec:
         wide=None if item.wide is None else _nested(item.wide, item, box, depth),
         encode=partial(_arrays_out, item, box, depth),
         decode=None if item.decode is None else partial(_arrays_in, item, box, depth),
-        copy=None if as_tuple and item.copy is None else partial(_array_copied, item, box, depth),
         array=True,
     )
 
@@ -94,20 +92,6 @@ def _refilled(array: Iterable[Any], box: Any, depth: int, items: Iterator[Any]) 
     )
 
 
-def _array_copied(item: Codec, box: Any, depth: int, value: Any) -> Any:
-    if type(value) is not box:
-        return copy.deepcopy(value)
-    if item.copy is None and box not in set(map(type, value)):
-        return value[:]
-    return box([_member_copied(item, box, depth - 1, member) for member in value])
-
-
-def _member_copied(item: Codec, box: Any, depth: int, member: Any) -> Any:
-    if depth and type(member) is box:
-        return _array_copied(item, box, depth, member)
-    return member if item.copy is None else item.copy(member)
-
-
 def _check_boxes(kinds: set[type], box: type) -> None:
     """Values of this type and None, and what tracks its changes in place."""
     for kind in kinds - {box, NONE}:
@@ -136,9 +120,5 @@ def _hstores_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> 
     return values
 
 
-def _shallow(box: Any, value: Any) -> Any:
-    return box(value) if type(value) is box else copy.deepcopy(value)
-
-
-SET = Codec(set[str] | None, encode=_sets_out, copy=partial(_shallow, set), array=True)
-HSTORE = Codec(dict[str, str | None] | None, encode=_hstores_out, copy=partial(_shallow, dict))
+SET = Codec(set[str] | None, encode=_sets_out, array=True)
+HSTORE = Codec(dict[str, str | None] | None, encode=_hstores_out)

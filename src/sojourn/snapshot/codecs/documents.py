@@ -7,7 +7,6 @@ can be mistaken for.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from functools import partial
 from itertools import chain
@@ -97,32 +96,9 @@ def _unpacked(text: bytes) -> Any:
         raise ValueError("holds JSON that is nested too deeply") from None
 
 
-def copied(value: Any) -> Any:
-    """A deep copy, as of copy.deepcopy, but fast for what JSON is made of and without recursion."""
-    if type(value) not in _CONTAINERS:
-        return value if type(value) in _SCALARS else copy.deepcopy(value)
-    whole = value.copy()
-    copies = {id(value): whole}
-    waiting = [whole]
-    for container in waiting:  # it grows on the way
-        for place, member in container.items() if type(container) is dict else enumerate(container):
-            kind = type(member)
-            if kind in _SCALARS:
-                continue
-            if kind not in _CONTAINERS:
-                container[place] = copy.deepcopy(member)
-                continue
-            known = copies.get(id(member))
-            if known is None:
-                known = copies[id(member)] = member.copy()
-                waiting.append(known)
-            container[place] = known
-    return whole
-
-
 def document_codec(none_as_null: bool) -> Codec:
     """The codec of a JSON column. Where None is not NULL, JSON.NULL is the null that the column holds."""
-    return Codec(Any, encode=partial(_out, none_as_null), decode=_in, copy=copied, array=True)
+    return Codec(Any, encode=partial(_out, none_as_null), decode=_in, array=True)
 
 
 DOCUMENT = document_codec(none_as_null=True)

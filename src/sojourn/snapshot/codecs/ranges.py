@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from itertools import chain
 from typing import Any, Literal
@@ -31,7 +30,6 @@ def multirange_codec(bound: Codec) -> Codec:
         _MULTIRANGES,
         encode=partial(_multiranges_out, one),
         decode=partial(_multiranges_in, one),
-        copy=_copied,
         array=True,
     )
 
@@ -80,7 +78,3 @@ def _multiranges_out(one: Codec, values: Values, kinds: set[type], packed: bool,
 def _multiranges_in(one: Codec, values: Values, packed: bool) -> Values:
     read = iter(one.incoming(list(chain.from_iterable(filter(None, values))), packed))
     return [None if value is None else MultiRange(next(read) for _ in value) for value in values]
-
-
-def _copied(value: Any) -> Any:
-    return MultiRange(value) if type(value) is MultiRange else copy.deepcopy(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -107,7 +106,6 @@ def _codec(kind: type | None, name: str, to_wire: Change, from_wire: Change, wir
         None if kind is None else frozenset({kind, NONE}),
         encode=partial(_out, inner, name, to_wire, wire),
         decode=partial(_in, inner, name, from_wire, wire, kind),
-        copy=copy.deepcopy,
         array=inner.array,
     )
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import msgspec
 
 from sojourn.snapshot.codecs.codec import NONE, Codec, Values, article
-from sojourn.snapshot.codecs.documents import copied
 
 
 class Tags(Protocol):
@@ -47,7 +46,6 @@ def tagged(natural: Codec, tags: Tags) -> Codec:
         natural.widest | dict[str, Any],
         encode=partial(_out, natural, takes, tags),
         decode=partial(_in, natural, tags),
-        copy=copied,
     )
 
 
