@@ -199,6 +199,7 @@ class SnapshotError(SojournError):
     """Bytes that cannot be written or read as a snapshot. `where` says the place, as a path into the document."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
         self.where = where
         self.remedy = remedy
         super().__init__(" ".join(part for part in (f"{where}: {what}." if where else f"{what}.", remedy) if part))

@@ -31,15 +31,33 @@ class Allowed:
             raise SnapshotError(
                 f"the class {entity!r} is not among the models that were given",
                 where=where,
-                remedy="Add it to models if these bytes may build its objects.",
+                remedy="Add it to models if these bytes may build its objects. "
+                f'If it has another name now, say so: renames={{"{entity}": TheClass}}.',
             )
         if len(found) > 1:
             raise SnapshotError(
                 f"{len(found)} of the models that were given are called {entity!r}",
                 where=where,
-                remedy="Give the classes that are meant, in place of a registry or base that holds all of them.",
+                remedy="Give the classes that are meant, in place of a registry or base that holds all of them, "
+                f'or say which one is meant: renames={{"{entity}": TheClass}}.',
             )
         return blueprint(next(iter(found)))
+
+    def of_class(self, class_: type, where: str) -> Blueprint:
+        """The blueprint of a class. Raises SnapshotError if it is not allowed."""
+        plan = blueprint(class_)
+        if plan.mapper not in self._mappers.get(plan.entity, ()):
+            raise SnapshotError(
+                f"the class {plan.entity!r} is not among the models that were given",
+                where=where,
+                remedy="Add it to models if these bytes may build its objects.",
+            )
+        return plan
+
+    def has(self, entity: str, fingerprint: str) -> bool:
+        """Whether exactly one class has this name, and its mapping is the one that the fingerprint is of."""
+        found = self._mappers.get(entity, set())
+        return len(found) == 1 and blueprint(next(iter(found))).fingerprint() == fingerprint
 
 
 def _mappers(models: Any) -> Iterable[Mapper[Any]]:

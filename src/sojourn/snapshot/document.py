@@ -10,6 +10,7 @@ from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
 from sojourn.snapshot.encoding import JSON, MESSAGEPACK, decode, encode
+from sojourn.snapshot.evolution import OnUnknown, Renames, evolution
 from sojourn.snapshot.limits import Limits, check_bytes
 from sojourn.snapshot.restore import restore
 from sojourn.snapshot.signing import Key, sign, unsigned
@@ -54,12 +55,23 @@ def dumps(
     return document if key is None else sign(document, key)
 
 
-def loads(data: bytes, models: Any, *, key: Key | None = None, limits: Limits = _LIMITS) -> list[Any]:
+def loads(
+    data: bytes,
+    models: Any,
+    *,
+    key: Key | None = None,
+    limits: Limits = _LIMITS,
+    on_unknown: OnUnknown = "raise",
+    renames: Renames | None = None,
+) -> list[Any]:
     """The objects that `dumps` wrote, without a session: detached, or transient where they are new.
 
     They are built as a SELECT builds them: `__init__` is not called, load events are. Edits are still edits, with their
     base, so `inspect(obj).attrs.x.history` and a later flush tell what was changed. Reading what was not loaded raises
     NotLoadedError. The reference that leads back from a loaded collection is filled.
+
+    Bytes of an older version of the mapping can be read: an attribute that was added since is not loaded; what became
+    of the others `renames` and `on_unknown` tell. Classes are found by name, in whatever module they are.
 
     Parameters:
         data: what `dumps` returned. It may come from anywhere: it can only build objects of the classes in `models`.
@@ -68,17 +80,24 @@ def loads(data: bytes, models: Any, *, key: Key | None = None, limits: Limits = 
         key: the key that the document was signed with, or several of which one will do. With a key, bytes that are not
             signed or were changed are refused; without one, bytes that are signed.
         limits: how many bytes and objects are taken, how deep values may be nested, how long strings may be.
+        on_unknown: what to do with attributes that the mapping does not have: "raise", or "ignore", which leaves them
+            out with their edits. An unknown class is an error in any case.
+        renames: `{Model: {"old": "new"}}` for attributes that have another name now, of the class and its subclasses,
+            and `{"OldName": Model}` for classes. A class has to be among the models, too. What was written with
+            today's mapping is read as it is.
 
     Returns: the objects that were given to `dumps`, in the same order.
 
     Raises:
         SnapshotError: the bytes are damaged, too large, signed otherwise, of a newer format, of other classes or
             attributes, or contradict themselves. It says where. No object is returned, and no session was involved.
-        NotMappedError: `models` is something else.
-        BadArgumentError: a key that is too short or none.
+        NotMappedError: `models` is something else, or `renames` names a class that is not mapped.
+        BadArgumentError: a key that is too short or none; an `on_unknown` that is not known, a new name in `renames`
+            that the mapping does not have.
 
     Database: none.
     """
+    told = evolution(on_unknown, renames)
     document = unsigned(check_bytes(data, limits), key)
     with collector_paused():
-        return restore(decode(document, Allowed(models), limits))
+        return restore(decode(document, Allowed(models), limits, told))

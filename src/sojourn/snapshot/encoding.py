@@ -19,6 +19,7 @@ from sojourn.errors import SnapshotError
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.envelope import Node, RawDocument, RawEdit, RawTable, Version
+from sojourn.snapshot.evolution import Evolution
 from sojourn.snapshot.limits import Limits, can_nest, check_objects, check_rows, check_value
 from sojourn.snapshot.model import Edit, Row, Snapshot, Table
 from sojourn.snapshot.rows import edit_out, rows_in, rows_out, unfit, value_in, values_of
@@ -122,7 +123,7 @@ def _unwritable(snapshot: Snapshot, encoding: Encoding, reason: Exception) -> Sn
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def decode(data: bytes, allowed: Allowed, limits: Limits) -> Snapshot:
+def decode(data: bytes, allowed: Allowed, limits: Limits, evolution: Evolution) -> Snapshot:
     """The snapshot in a document. Raises SnapshotError for anything that is not one. Database: none."""
     encoding = encoding_of(data)
     try:
@@ -131,7 +132,7 @@ def decode(data: bytes, allowed: Allowed, limits: Limits) -> Snapshot:
         raise _other_version(data, encoding) or _unreadable(error, "$") from error
     if document.sojourn != VERSION:
         raise _newer(document.sojourn)
-    reader = _Reader(encoding, allowed, limits)
+    reader = _Reader(encoding, allowed, limits, evolution)
     tables: list[Table] = []
     objects = 0
     for at, raw in enumerate(document.tables):
@@ -165,24 +166,44 @@ class _Reader:
     encoding: Encoding
     allowed: Allowed
     limits: Limits
+    evolution: Evolution
 
     def table(self, raw: RawTable, where: str) -> Table:
-        plan = self.allowed.blueprint(raw.entity, f"{where}.entity")
-        hint = "" if raw.schema == plan.fingerprint() else f"It was written with another mapping of {plan.entity}."
-        _check_attributes(plan, raw, where, hint)
-        rows = self._rows(plan, raw, f"{where}.rows", hint)
+        plan = self.evolution.plan(raw, self.allowed, f"{where}.entity")
+        try:
+            return self._table(plan, raw, where)
+        except SnapshotError as error:
+            if error.remedy or raw.schema == plan.fingerprint():
+                raise
+            remedy = f"It was written with another mapping of {plan.entity}."
+            raise SnapshotError(error.what, where=error.where, remedy=remedy) from error
+
+    def _table(self, plan: Blueprint, raw: RawTable, where: str) -> Table:
+        adapted = self.evolution.adapted(raw, plan, where)
+        if adapted.kept is not None:
+            raw = msgspec.structs.replace(adapted.table, rows=self._cells(raw, adapted.kept, f"{where}.rows"))
+        else:
+            raw = adapted.table
+        _check_attributes(plan, raw, where)
+        rows = self._rows(plan, raw, f"{where}.rows")
         return Table(
             plan,
             raw.columns,
             rows,
             self._related(raw.references, list[Node | None], len(rows), f"{where}.references"),
             self._related(raw.collections, list[list[Node]], len(rows), f"{where}.collections"),
-            [self._edit(plan, edit, f"{where}.edits[{at}]", hint) for at, edit in enumerate(raw.edits)],
+            [self._edit(plan, edit, f"{where}.edits[{at}]") for at, edit in enumerate(raw.edits)],
             raw.new,
             raw.identity_token,
         )
 
-    def _rows(self, plan: Blueprint, raw: RawTable, where: str, hint: str) -> Sequence[Row]:
+    def _cells(self, raw: RawTable, kept: Sequence[int], where: str) -> msgspec.Raw:
+        """The rows with no more than the cells at these positions, still as bytes."""
+        row = tuple.__class_getitem__((msgspec.Raw,) * len(raw.columns))
+        rows = self._part(raw.rows, list.__class_getitem__(row), where)
+        return msgspec.Raw(self.encoding.encode([[cells[at] for at in kept] for cells in rows]))
+
+    def _rows(self, plan: Blueprint, raw: RawTable, where: str) -> Sequence[Row]:
         columns = tuple(raw.columns)
         try:
             return self._rows_by(plan, columns, raw.rows, where, wide=False)
@@ -193,7 +214,7 @@ class _Reader:
                 return self._rows_by(plan, columns, raw.rows, where, wide=True)
             except _REFUSALS as error:
                 refusal = error
-        raise _unreadable(refusal, where, [f"{plan.entity}.{key}" for key in columns], hint) from refusal
+        raise _unreadable(refusal, where, [f"{plan.entity}.{key}" for key in columns]) from refusal
 
     def _rows_by(
         self, plan: Blueprint, columns: tuple[str, ...], raw: msgspec.Raw, where: str, *, wide: bool
@@ -220,7 +241,7 @@ class _Reader:
         except _REFUSALS as error:
             raise _unreadable(error, where) from error
 
-    def _edit(self, plan: Blueprint, edit: RawEdit, where: str, hint: str) -> Edit:
+    def _edit(self, plan: Blueprint, edit: RawEdit, where: str) -> Edit:
         base: dict[str, Any] = {}
         for key, raw in edit.base.items():
             place = f"{where}.base.{key}"
@@ -232,7 +253,7 @@ class _Reader:
             elif relationship is not None:
                 base[key] = self._part(raw, list[Node] if relationship.many else Node | None, place)
             else:
-                raise SnapshotError(f"{plan.entity} has no attribute {key!r}", where=place, remedy=hint)
+                raise _unknown(plan, f"has no attribute {key!r}", place)
         added = self._parts(edit.added, list[Node], f"{where}.added")
         removed = self._parts(edit.removed, list[Node], f"{where}.removed")
         return Edit(edit.row, base, edit.unknown, added, removed)
@@ -270,7 +291,7 @@ def _decoder(encoding: Encoding, kind: Any) -> _Decoder:
     return encoding.decoder(kind)
 
 
-def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -> None:
+def _check_attributes(plan: Blueprint, table: RawTable, where: str) -> None:
     seen: set[str] = set()
     for position, key in enumerate(table.columns):
         place = f"{where}.columns[{position}]"
@@ -278,7 +299,7 @@ def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -
             raise SnapshotError(f"{plan.entity}.{key} is listed twice", where=place)
         seen.add(key)
         if key not in plan.columns:
-            raise SnapshotError(f"{plan.entity} has no {key!r} among its columns", where=place, remedy=hint)
+            raise _unknown(plan, f"has no {key!r} among its columns", place)
     related: tuple[tuple[str, Mapping[str, Any], bool], ...] = (
         ("references", table.references, False),
         ("collections", table.collections, True),
@@ -287,12 +308,19 @@ def _check_attributes(plan: Blueprint, table: RawTable, where: str, hint: str) -
         for key in keys:
             relationship = plan.relationships.get(key)
             if relationship is None or not relationship.loadable or relationship.many is not many:
-                raise SnapshotError(
-                    f"{plan.entity} has no {key!r} among its {name}", where=f"{where}.{name}", remedy=hint
-                )
+                raise _unknown(plan, f"has no {key!r} among its {name}", f"{where}.{name}")
 
 
-def _unreadable(error: Exception, where: str, attributes: Sequence[str] = (), hint: str = "") -> SnapshotError:
+def _unknown(plan: Blueprint, what: str, where: str) -> SnapshotError:
+    return SnapshotError(
+        f"{plan.entity} {what}",
+        where=where,
+        remedy=f"It was written with another mapping of {plan.entity}. Say what became of the attribute with renames=, "
+        'or leave out what is not known with on_unknown="ignore".',
+    )
+
+
+def _unreadable(error: Exception, where: str, attributes: Sequence[str] = ()) -> SnapshotError:
     """What msgspec says, with the place as a path into the whole document, and the attribute where it is a row's."""
     if isinstance(error, UnicodeDecodeError):
         return SnapshotError("the text is not UTF-8", where=where)
@@ -303,4 +331,4 @@ def _unreadable(error: Exception, where: str, attributes: Sequence[str] = (), hi
     cell = _CELL.match(path)
     if cell is not None and attributes:
         what = f"{attributes[int(cell[1])]}: {what}"
-    return SnapshotError(what, where=f"{where}{path}", remedy=hint)
+    return SnapshotError(what, where=f"{where}{path}")
