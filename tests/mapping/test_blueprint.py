@@ -16,6 +16,7 @@ from tests.models.inheritance import Animal, Dog, Lorry, Owner, Truck, Vehicle
 from tests.models.keys import Book, Country, Legacy, Node, Shelf, Ticket
 from tests.models.loading import Player, Team
 from tests.models.odd import Album, Box, Stay
+from tests.models.published import Letter, Parcel
 from tests.models.relations import Article, Membership, Person, Tag
 from tests.models.shop import Customer, Line, Order
 from tests.models.styles import Invoice, Moon, Planet
@@ -218,3 +219,7 @@ def test_the_fingerprint_is_that_of_the_mapping() -> None:
 def test_a_getter_gives_tuples_for_any_number_of_keys() -> None:
     row = {"a": 1, "b": 2}
     assert (getter([])(row), getter(["a"])(row), getter(["b", "a"])(row)) == ((), (1,), (2, 1))
+
+
+def test_a_discriminator_that_is_an_expression_is_no_column_attribute() -> None:
+    assert list(blueprint(Parcel).columns) == list(blueprint(Letter).columns) == ["id", "grams"]

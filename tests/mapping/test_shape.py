@@ -330,3 +330,19 @@ def test_no_objects_take_any_option() -> None:
 def test_a_tree_of_keys_with_other_names_is_read_by_attribute() -> None:
     found = tree(shape_of(keys.Legacy, load_only(keys.Legacy.name)), keys.Legacy)
     assert found == dict.fromkeys(["id", "name", "parent_id"])
+
+
+@pytest.mark.parametrize(
+    ("class_", "option", "expected"),
+    [
+        (Order, load_only(Order.number), ["id", "number"]),
+        (Document, load_only(Document.title), ["id", "title"]),
+        (Document, undefer(Document.body), ["id", "version", "title", "summary", "body"]),
+        (Document, defer(Document.id), ["version", "title", "summary"]),
+        (Customer, defer("*"), ["id"]),
+    ],
+)
+def test_the_selected_columns_are_those_that_a_select_loads_less_what_is_deferred_by_name(
+    class_: type, option: ExecutableOption, expected: list[str]
+) -> None:
+    assert shape_of(class_, option).selected_columns(blueprint(class_)) == expected

@@ -25,7 +25,7 @@ from sojourn.snapshot.plain_types import or_null, type_schema
 Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_MOST = 10_000  # definitions: a wildcard over many related classes describes every path through them
+_MOST = 1000  # definitions: a wildcard over many related classes describes every path through them
 
 
 def json_schema(model: type[Any], *options: ExecutableOption) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def json_schema(model: type[Any], *options: ExecutableOption) -> dict[str, Any]:
     Raises:
         NotMappedError: `model` is no mapped class.
         WrongAttributeError: an option that is no loader option, or that leads nowhere from the class; a wildcard over
-            so many related classes that the schema would have more than 10,000 definitions.
+            so many related classes that the schema would have more than 1,000 definitions.
 
     Database: none.
     """
@@ -59,7 +59,7 @@ def json_schema(model: type[Any], *options: ExecutableOption) -> dict[str, Any]:
     classes = _classes(mapper)
     schemas = _Schemas()
     if len(classes) == 1:
-        schema = schemas.object(blueprint(mapper), shape)
+        schema = schemas.object(blueprint(classes[0]), shape)
     else:
         schema = {"title": mapper.class_.__name__, **schemas.one_of(classes, shape)}
     definitions = schemas.definitions()
