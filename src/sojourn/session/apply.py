@@ -24,7 +24,7 @@ from sojourn.session.newcomers import bring
 from sojourn.session.relate import Relating
 from sojourn.session.rows import Reader
 from sojourn.session.verdict import Verdict
-from sojourn.session.write import follow_foreign_keys, take_row, write_values
+from sojourn.session.write import follow_foreign_keys, refer_anew, take_row, write_values
 from sojourn.sqlalchemy_internals import (
     State,
     attach_pending,
@@ -63,14 +63,16 @@ class Homecoming:
         self.revived = decider.sides.revived
         self.people: dict[Hashable, State] = {}  # identity -> the state that stands for it in the session
         self.kept_alive: list[Any] = []
-        self.loose: list[Any] = []  # to be deleted one by one
+        self.relating = Relating(session, self.verdicts.values(), self._person)
 
-    def run(self) -> None:
-        """Bring everything home. Database: may load (members of other tables that arrived through a third table)."""
+    def arrive(self) -> None:
+        """Bring everything home, and write the columns. What was read besides may be written then, before `relate`.
+
+        Database: may load (members of other tables that arrived through a third table).
+        """
         self._summon()
-        relating = Relating(self.session, self.verdicts.values(), self._person)
         for home in self.revived:
-            self._revive(home, relating)
+            self._revive(home)
         for verdict in self.verdicts.values():
             if verdict.fate == "recreate":
                 self._recreate(verdict)
@@ -87,8 +89,12 @@ class Homecoming:
         for verdict in self.verdicts.values():
             if verdict.fate == "update":
                 self._write(verdict)
-        relating.run()
-        self.loose = relating.loose
+
+    def relate(self) -> None:
+        """Write the relationships as they were decided, and delete. Database: none."""
+        self.relating.run()
+        for obj in self.relating.loose:
+            self.session.delete(obj)
 
     def _recognize(self, verdict: Verdict) -> None:
         """A new object whose row was found has an identity."""
@@ -101,6 +107,7 @@ class Homecoming:
     def _recreate(self, verdict: Verdict) -> None:
         """An object whose row is to be inserted again has no identity; everything on it is new."""
         state, home = verdict.arrival.state, verdict.arrival.home
+        references = self._edited_references(verdict)
         if home is not None:
             take_out(self.session, [home])
             known = {key: value for key, value in state.dict.items() if key in verdict.arrival.plan.columns}
@@ -112,10 +119,26 @@ class Homecoming:
         for key in list(edited_keys(state)):
             forget_edit(state, key)
         loaded_now(state, verdict.arrival.plan.columns)
+        for rel, target in references.items():
+            refer_anew(state, rel, target)
         if home is not None:
             attach_pending(self.session, home)
 
-    def _revive(self, home: State, relating: Relating) -> None:
+    def _edited_references(self, verdict: Verdict) -> dict[Relationship, Any]:
+        """The session's own unflushed references, and over them mine: the object is told by its columns otherwise."""
+        arrival, home = verdict.arrival, verdict.arrival.home
+        found: dict[Relationship, Any] = {}
+        for rel in arrival.plan.relationships.values():
+            if rel.direction != "to one" or not rel.writable:
+                continue
+            if rel in arrival.references:
+                target = arrival.source(rel.key).dict.get(rel.key)
+                found[rel] = None if target is None else self._obj(target)
+            elif home is not None and rel.key in edited_keys(home) and rel.key in home.dict:
+                found[rel] = home.dict[rel.key]
+        return found
+
+    def _revive(self, home: State) -> None:
         """The session was about to delete its instance: not any more."""
         self.session.add(home.obj())
         for rel in blueprint(home.mapper).relationships.values():
@@ -126,7 +149,7 @@ class Homecoming:
             home.dict[rel.key] = former
             forget_edit(home, rel.key)
             set_parent(owner, rel.inverse, home)
-            relating.enter(owner, rel.inverse, home.obj())
+            self.relating.enter(owner, rel.inverse, home.obj())
 
     def _bring_in(self, coming: list[State]) -> None:
         attach_persistent(self.session, [state for state in coming if state.key is not None])

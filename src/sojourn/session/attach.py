@@ -90,10 +90,9 @@ def attach(
             raise (MissingRowError if missing else ConflictError)(rulings.undecided)
         homecoming = Homecoming(session, incoming, decider, reader)
         if not dry_run:
-            homecoming.run()
+            homecoming.arrive()
             catch_up(session, _to_catch_up(incoming, decider, everything=verify == "all"), reader)
-            for obj in homecoming.loose:
-                session.delete(obj)
+            homecoming.relate()
     _fill_report(report, incoming, decider, homecoming, reader)
     return report
 

@@ -18,7 +18,7 @@ from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.identity import Identity, assumed_identity
 from sojourn.session.incoming import Arrival, Incoming, base_side, owned, owned_below
 from sojourn.session.report import Rulings
-from sojourn.session.sides import Sides
+from sojourn.session.sides import Sides, identity_of
 from sojourn.session.verdict import Fate, OnMissing, Verdict
 from sojourn.sqlalchemy_internals import State
 
@@ -96,15 +96,16 @@ class Fates:
                 return "skip" if agreed else self.missing(arrival.state, arrival.identity)
         elif home is None:
             return "delete" if removed else "as is"
-        if home is not None and self.sides.is_doomed(home):
-            return "delete" if removed else self._doomed(arrival.state, home)
+        doom = self.sides.doom(arrival)
+        if doom:
+            return "delete" if removed else self._doomed(arrival, doom)
         return "delete" if removed and not self._keeps_removed(arrival) else "update"
 
-    def _doomed(self, state: State, home: State) -> Fate:
-        """The session is about to delete its instance, but the row is there: it need not be made again, only kept."""
-        fate = self.missing(state, home.key)
+    def _doomed(self, arrival: Arrival, doom: Iterable[State]) -> Fate:
+        """The session is about to delete the row, but it is there: it need not be made again, only kept."""
+        fate = self.missing(arrival.state, identity_of(arrival))
         if fate == "recreate":
-            self.sides.revived[home] = None
+            self.sides.revived.update(dict.fromkeys(doom))
             return "update"
         return fate
 

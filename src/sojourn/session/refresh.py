@@ -84,13 +84,17 @@ def refresh(
             raise MissingRowError(rulings.undecided, "Leave these objects out, and expunge them.")
         raise ConflictError(rulings.undecided)
 
-    before, edits = {state: _values(state) for state in decider.verdicts}, told(incoming.arrivals.values())
+    before = {state: _values(state) for state in decider.verdicts}
+    edits = told(incoming.arrivals.values())
     filling = Filling(session)
     with session.no_autoflush:
-        Homecoming(session, incoming, decider, reader).run()
-        changed = dict.fromkeys(state for state, values in before.items() if values != _values(state))
-        changed.update(dict.fromkeys(catch_up(session, groups, reader, fill=True)))
+        homecoming = Homecoming(session, incoming, decider, reader)
+        homecoming.arrive()
+        caught_up = catch_up(session, groups, reader, fill=True)
+        homecoming.relate()
         agree(edits)
+        changed = dict.fromkeys(state for state, values in before.items() if values != _values(state))
+        changed.update(dict.fromkeys(caught_up))
         if names is not None:
             filling.fill_relationships(states, names)
     return RefreshReport(

@@ -17,6 +17,7 @@ from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
 from sojourn.session.incoming import members_now, owned
+from sojourn.session.keys import pointed
 from sojourn.session.verdict import ReferenceVerdict, Verdict
 from sojourn.session.write import write_values
 from sojourn.sqlalchemy_internals import (
@@ -49,8 +50,8 @@ class Relating:
         self.session = session
         self.verdicts = [verdict for verdict in verdicts if verdict.fate != "skip"]
         self.person = person
-        # Collections that are written by their own verdict.
         self.loose: list[Any] = []  # to be deleted, and nobody here owns them
+        # Collections that are written by their own verdict.
         self.governed = {(verdict.home, rel.key) for verdict in self.verdicts for rel in verdict.collections}
 
     def run(self) -> None:
@@ -66,9 +67,9 @@ class Relating:
             for rel, ruling in verdict.references.items():
                 self._write_reference(verdict, rel, ruling)
             if verdict.fate in ("insert", "recreate"):
-                for rel in verdict.arrival.references:
-                    target = verdict.home.dict.get(rel.key)
-                    self._tell_other_side(verdict.home, rel, (), target)
+                for rel in verdict.arrival.plan.relationships.values():
+                    if rel.direction == "to one" and rel.writable:
+                        self._tell_other_side(verdict.home, rel, (), verdict.home.dict.get(rel.key))
         for verdict in self.verdicts:
             if verdict.fate == "delete":
                 self._take_from_owners(verdict)
@@ -181,9 +182,18 @@ class Relating:
             owners = [one for one in (self.person(parent), holder) if one is not None]
             for owner in {id(one): instance_state(one) for one in owners}.values():
                 _record_removal(owner, rel, child.obj())
+            self._leave_stored_owner(child, rel, owners)
             drop_parent(parent, rel.key, child)
             if not owners:
                 self.loose.append(child.obj())
+
+    def _leave_stored_owner(self, child: State, rel: Relationship, owners: list[Any]) -> None:
+        """They have moved it before it is deleted: whoever it is with now must not go on holding it."""
+        inverse = blueprint(child.mapper).relationships.get(rel.inverse or "")
+        if inverse is not None and inverse.pairs is not None:
+            there = self._found(inverse, pointed(tuple(child.dict.get(key) for key in inverse.local_key)))
+            if there is not None and _without([there], owners):
+                self.leave(instance_state(there), rel.key, child.obj())
 
     def _let_new_children_go(self, state: State) -> None:
         """What the session itself has put under a row that is deleted: SQLAlchemy cannot flush both."""

@@ -10,19 +10,19 @@ A reference is given by what it points to: the target's key, or the state of a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.base import base_value
-from sojourn.mapping.blueprint import Relationship, blueprint
+from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.identity import assumed_identity, make_identity
 from sojourn.session.incoming import Arrival, Incoming, base_side, changed_members, members_before, members_now
 from sojourn.session.keys import Key, pointed
 from sojourn.session.rows import Reader
-from sojourn.sqlalchemy_internals import State, base_of, edited_keys, is_orphan
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, held_by, is_orphan
 
 Side = Callable[[str], Any]  # from a column attribute to its value
 
@@ -54,6 +54,32 @@ class Sides:
     def is_doomed(self, state: State | None) -> bool:
         """Whether the next flush of the session deletes this object of its own."""
         return state is not None and state.key is not None and (state in self._deleted or is_orphan(state))
+
+    def doom(self, arrival: Arrival) -> list[State]:
+        """By whose removal the next flush of the session deletes a row: its own instance's, or that of what owns it."""
+        queue = self._owners(arrival.plan, self.theirs(arrival), {}) if arrival.home is None else [arrival.home]
+        seen = set(queue)
+        for state in queue:  # the queue grows while it is read
+            above = self._owners(blueprint(state.mapper), state.dict.get, state.dict)
+            queue += [owner for owner in above if owner not in seen]
+            seen.update(above)
+        return [state for state in queue if self.is_doomed(state)]
+
+    def _owners(self, plan: Blueprint, column: Side, references: Mapping[str, Any]) -> list[State]:
+        """What the session holds of the objects that own one, as its references say, or its foreign keys."""
+        found: list[State] = []
+        for rel in plan.relationships.values():
+            owning = blueprint(rel.target).relationships.get(rel.inverse or "") if rel.direction == "to one" else None
+            if owning is None or not (owning.owns or owning.deletes):
+                continue
+            if rel.key in references:
+                owner = references[rel.key]
+                found += [] if owner is None else [instance_state(owner)]
+            elif rel.by_primary_key:
+                key = pointed(tuple(column(name) for name in rel.local_key))
+                held = None if key is None else held_by(self.reader.session, make_identity(blueprint(rel.target), key))
+                found += [] if held is None else [held]
+        return found
 
     # --- columns ---
 
@@ -94,7 +120,9 @@ class Sides:
             base = UNKNOWN if former is UNKNOWN else pointee(rel, former)
         theirs, stored = (_foreign_key(rel, side) for side in (self.theirs(arrival), self.stored(arrival)))
         if home is not None and rel.key in edited_keys(home) and rel.key in home.dict:
-            theirs = pointee(rel, home.dict[rel.key])
+            own = pointee(rel, home.dict[rel.key])
+            # That the session let go of it was ruled out together with its removal.
+            theirs = stored if own is None and home in self.revived else own
         return Four(base, mine, theirs, stored)
 
     # --- collections ---

@@ -72,6 +72,15 @@ def write_values(state: State, writes: Mapping[str, tuple[Any, Any]]) -> None:
         fire_refresh(state, derived)
 
 
+def refer_anew(state: State, rel: Relationship, target: Any) -> None:
+    """A reference of an object that has no row yet, recorded so that the flush takes the foreign key from it."""
+    state.dict[rel.key] = target
+    if target is not None:
+        set_base(state, rel.key, None)
+    elif rel.pairs is not None:
+        state.dict.update((key, None) for key in rel.local_key if key not in blueprint(state.mapper).primary_key)
+
+
 def write_bases(state: State, bases: Mapping[str, Any]) -> None:
     """Record what edited column attributes held before, where nobody had."""
     columns = blueprint(state.mapper).columns
