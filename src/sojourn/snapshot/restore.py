@@ -230,6 +230,9 @@ def _changed_members(built: _Built) -> Iterator[tuple[Edit, str, Sequence[int], 
         for key, base in edit.base.items():
             if key in related:
                 yield edit, key, _as_nodes(base), _as_nodes(related[key][edit.row])
+        for key in edit.unknown:  # what is there came, perhaps from another owner
+            if key in related:
+                yield edit, key, (), _as_nodes(related[key][edit.row])
         for key in {**edit.added, **edit.removed}:
             yield edit, key, (), ()
 
