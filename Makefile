@@ -4,6 +4,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
+INPUTS ?= 1000000
 
 # What is linted and type-checked; benchmarks and examples only where they exist.
 CHECKED := src tests $(wildcard benchmarks examples)
@@ -26,6 +27,8 @@ test-sa20: .venv-sa20/.installed ## run the tests with SQLAlchemy 2.0 only
 
 fuzz: .venv/.installed ## the random tests with new examples, for as long as they take
 	HYPOTHESIS_PROFILE=fuzz .venv/bin/python -m pytest -n $(WORKERS) -k "Hypothesis or random or model or law or reconcile" $(PYTEST_ARGS)
+	.venv/bin/python -m pip install --quiet --editable '.[fuzz]'
+	.venv/bin/python -m tests.fuzz --inputs $(INPUTS)
 
 check: .venv/.installed ## lint, formatting, types, house rules
 	.venv/bin/ruff check $(CHECKED)
