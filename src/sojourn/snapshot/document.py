@@ -9,6 +9,7 @@ from sojourn.errors import BadArgumentError
 from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
+from sojourn.snapshot.changes_only import only_changes
 from sojourn.snapshot.encoding import JSON, MESSAGEPACK, decode, encode
 from sojourn.snapshot.evolution import OnUnknown, Renames, evolution
 from sojourn.snapshot.limits import Limits, check_bytes
@@ -23,6 +24,7 @@ def dumps(
     objs: Any,
     *,
     format: Literal["json", "msgpack"] = "json",  # noqa: A002 - the public contract
+    changes_only: bool = False,
     key: Key | None = None,
 ) -> bytes:
     """Objects, and everything that can be reached from them in memory, as bytes.
@@ -34,6 +36,9 @@ def dumps(
     Parameters:
         objs: one mapped instance, or an iterable of them, in whatever state and session.
         format: JSON, which a person can read, or MessagePack, which is smaller.
+        changes_only: leave out what nobody changed: what a worker sends home. The document holds edits with their base,
+            new objects, and the way from the roots to them, on which objects have no more than their primary key.
+            Everything else is unloaded in what `loads` makes of it, and `attach` leaves it as it is.
         key: a secret of at least 16 bytes with which the document is signed (HMAC-SHA256), or several, the newest
             first, which signs. `loads` needs it, too.
 
@@ -51,7 +56,8 @@ def dumps(
     if format not in _ENCODINGS:
         raise BadArgumentError(f'format is {format!r}. It is "json" or "msgpack".')
     with collector_paused():
-        document = encode(capture(as_list(objs)), _ENCODINGS[format])
+        snapshot = capture(as_list(objs))
+        document = encode(only_changes(snapshot) if changes_only else snapshot, _ENCODINGS[format])
     return document if key is None else sign(document, key)
 
 
