@@ -1,8 +1,9 @@
 """Objects in, a snapshot out: what is in memory and nothing else.
 
-The graph is walked in waves: the objects that were given, then those that hang on them, and so on. The objects of a wave
-that have the same class and the same attributes loaded are read together, by a function that was made for this shape.
-They get their numbers as they are met; where that is not the order of the tables, they are numbered anew at the end.
+The graph is walked in waves: the objects that were given, then those that hang on them, and so on. The objects of a
+wave that have the same class and the same attributes loaded are read together, by a function that was made for this
+shape. They get their numbers as they are met; where that is not the order of the tables, they are numbered anew at the
+end.
 
 Nothing is loaded, no attribute is read through its descriptor, and no user code runs. The only thing that is written is
 the token of a new object, so that a second dump of it says that it is the same one.
