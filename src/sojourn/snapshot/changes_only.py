@@ -1,7 +1,7 @@
 """What a worker sends home: a snapshot with no more in it than was changed, and the way there.
 
-Edited objects keep their primary key, their version and what was edited, with its base; new objects keep everything. What
-an edit points to has to be there, too, and so has each object on the way from the roots to an edit, with the
+Edited objects keep their primary key, their version and what was edited, with its base; new objects keep everything.
+What an edit points to has to be there, too, and so has each object on the way from the roots to an edit, with the
 relationship that leads on. Of those only the primary key is kept. A collection is kept whole or not at all: one with
 some of its members would pass for one that has no others.
 

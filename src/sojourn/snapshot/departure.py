@@ -50,5 +50,8 @@ def refuse_copies(rows: Iterable[tuple[type, Any, Sequence[Any]]]) -> None:
 
 def _first_again(seen: set[Any], keys: Iterable[Any]) -> tuple[Any, ...]:
     known = set(seen)
-    again = next(key for key in keys if key in known or known.add(key))
-    return again if isinstance(again, tuple) else (again,)
+    for key in keys:
+        if key in known:
+            return key if isinstance(key, tuple) else (key,)
+        known.add(key)
+    raise AssertionError("none of the keys is there again")

@@ -26,7 +26,8 @@ def rows_out(table: Table, packed: bool, wide: bool) -> Sequence[Row]:
     """
     kinds = table.kinds if table.kinds is not None else {tuple(map(type, row)) for row in table.rows}
     changed: dict[int, Values] = {}
-    for position, (key, of_column) in enumerate(zip(table.columns, map(frozenset, zip(*kinds)), strict=False)):
+    of_columns = map(frozenset, zip(*kinds, strict=True))
+    for position, (key, of_column) in enumerate(zip(table.columns, of_columns, strict=bool(kinds))):
         codec = codec_of(table.plan, key)
         try:
             codec.check(of_column)

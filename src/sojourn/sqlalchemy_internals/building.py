@@ -43,7 +43,7 @@ def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Seque
         "add(obj)",
     ]
     made: dict[str, Any] = {
-        "new": mapper.class_.__new__,
+        "new": cast(Any, mapper.class_).__new__,
         "class_": mapper.class_,
         "base": identity_class(mapper),
         "manager": manager,
@@ -51,7 +51,7 @@ def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Seque
         "put_state": manager._state_setter,
         "guard": guard_for(mapper),
     }
-    exec("\n        ".join(lines) + "\n    return instances", made)  # noqa: S102 - made of attribute names
+    exec("\n        ".join(lines) + "\n    return instances", made)
     build: Builder = made["build"]
     return build
 
@@ -66,7 +66,7 @@ def plain_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Sequ
     def build(rows: Iterable[tuple[Any, ...]], token: Any) -> list[Any]:
         instances = []
         for row in rows:
-            obj = class_.__new__(class_)
+            obj = cast(Any, class_).__new__(class_)
             state = make_state(obj, manager)
             put_state(obj, state)
             if stored:

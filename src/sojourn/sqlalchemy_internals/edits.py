@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy.ext.mutable import MutableBase
+from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.base import NEVER_SET, NO_VALUE, PASSIVE_NO_RESULT
@@ -117,9 +118,12 @@ def put_collection(state: State, key: str, items: Sequence[Any]) -> None:
 
 
 def fill_collection(state: State, key: str, items: Sequence[Any]) -> None:
-    """`put_collection` for a state that was just made: there is nothing that would have to be forgotten."""
+    """`put_collection` for a state that was just made: there is nothing that would have to be forgotten.
+
+    An ordering_list takes its members as they are: it would number those that have no number.
+    """
     adapter, collection = cast(Any, state.manager[key].impl)._initialize_collection(state)
-    if type(collection) is InstrumentedList:
+    if type(collection) is InstrumentedList or isinstance(collection, OrderingList):
         list.extend(collection, items)
     else:
         adapter.append_multiple_without_event(items)
@@ -134,7 +138,7 @@ def fill_lists(mapper: Mapper[Any], key: str, instances: Iterable[Any], lists: I
     for instance, items in zip(instances, lists, strict=True):
         loaded = instance_dict(instance)
         loaded[key] = collection = InstrumentedList(items)
-        CollectionAdapter(impl, loaded["_sa_instance_state"], collection)
+        CollectionAdapter(impl, loaded["_sa_instance_state"], cast(Any, collection))
     return True
 
 

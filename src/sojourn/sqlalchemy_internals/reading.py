@@ -1,8 +1,8 @@
 """What many objects of one shape hold, read by a function whose source is made for that shape.
 
-The objects of a large graph lie scattered in memory, so each is touched once, and all that has to be known of it is taken
-then: its values with their types, its session, and whether there is more to be said of it. Attribute names are written
-out in the source; a loop over them would take twice the time.
+The objects of a large graph lie scattered in memory, so each is touched once, and all that has to be known of it is
+taken then: its values with their types, its session, and whether there is more to be said of it. Attribute names are
+written out in the source; a loop over them would take twice the time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Loaded: TypeAlias = Mapping[str, Any]
 class Reading:
     """What some objects hold.
 
-    `kinds` has the combinations of types that their rows are made of. `special` are the positions of objects that may be
-    edited, that are deleted, or whose primary key is not the one of their identity.
+    `kinds` has the combinations of types that their rows are made of. `special` are the positions of objects that may
+    be edited, that are deleted, or whose primary key is not the one of their identity.
     """
 
     rows: list[tuple[Any, ...]]
@@ -71,7 +71,7 @@ def make_reader(
         ]
     )
     made: dict[str, Any] = {"Reading": Reading}
-    exec(f"{source}\n    return Reading(rows, kinds, special, sessions)", made)  # noqa: S102 - made of attribute names
+    exec(f"{source}\n    return Reading(rows, kinds, special, sessions)", made)
     read: Reader = made["read"]
     return read
 
