@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect
 from sqlalchemy.orm import selectinload
+from sqlalchemy.orm.util import identity_key
 
 from sojourn.errors import ConflictError, MissingRowError
 from sojourn.session.attach import attach
 from tests.databases import Database
-from tests.models import keys
+from tests.models import keys, relations
 from tests.models.keys import Country
+from tests.models.relations import Article, Person
 from tests.models.shop import Customer, Line, Order
 from tests.session.attaching import away, line_of, open_shop, others, row, rows, shop_away
 
@@ -195,3 +197,97 @@ def test_verify_all_finds_the_missing_rows_of_clean_objects(database: Database) 
             attach(session, mine, verify="all")
         report = attach(session, mine, verify="all", on_missing="skip")
         assert report.instances == [None]
+
+
+@pytest.mark.parametrize("at_home", [False, True])
+@pytest.mark.parametrize(("author", "found"), [("two", "two"), ("new", "new"), (None, None)])
+def test_an_edited_reference_of_a_recreated_row_is_written(
+    database: Database, at_home: bool, author: str | None, found: str | None
+) -> None:
+    database.create(relations.Base.metadata)
+    with others(database) as session:
+        one, two = Person(name="one"), Person(name="two")
+        session.add_all([one, two, Article(title="title", author=one)])
+    [mine] = away(database, Article, selectinload(Article.author))
+    [two] = [person for person in away(database, Person) if person.name == "two"]
+    mine.author = {"two": two, "new": Person(name="new"), None: None}[author]
+    with database.session() as session:
+        home = session.get_one(Article, mine.id) if at_home else mine
+        session.commit()
+        with others(database) as other:
+            other.delete(other.get_one(Article, mine.id))
+        report = attach(session, mine, on_missing="recreate")
+        assert report.instances == [home]
+        session.commit()
+    [article] = rows(database, Article, selectinload(Article.author))
+    assert (article.author and article.author.name) == found
+
+
+def test_the_sessions_own_reference_of_a_recreated_row_is_written(sqlite: Database) -> None:
+    sqlite.create(relations.Base.metadata)
+    with others(sqlite) as session:
+        session.add_all([Person(name="one"), Article(title="title")])
+    [mine] = away(sqlite, Article)
+    mine.title = "mine"
+    with sqlite.session(expire_on_commit=False) as session:
+        home, one = session.get_one(Article, 1), session.get_one(Person, 1)
+        session.commit()
+        delete(sqlite, Article, 1)
+        home.author = one
+        attach(session, mine, on_missing="recreate")
+        session.commit()
+    [article] = rows(sqlite, Article)
+    assert (article.title, article.author_id) == ("mine", 1)
+
+
+# --- rows that go with what the session deletes ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("held", ["lines", "one line", "order"])
+@pytest.mark.parametrize("way", ["delete", "remove"])
+@pytest.mark.parametrize("given", ["all", "the line alone"])
+def test_an_edit_below_what_the_session_is_about_to_delete_is_a_missing_row(
+    database: Database, held: str, way: str, given: str
+) -> None:
+    mine = without_rows(database)
+    line = mine.orders[0].lines[0]
+    if given == "the line alone":
+        line = away(database, Line)[0]
+    line.qty = 50
+    work: Any = mine if given == "all" else line
+    with database.session() as session:
+        customer, order = session.get_one(Customer, 1), session.get_one(Order, 1)
+        kept = [session.get_one(Line, 1)] if held == "one line" else order.lines if held == "lines" else []
+        if way == "delete":
+            session.delete(order)
+        else:
+            customer.orders.remove(order)
+        home = session.identity_map.get(identity_key(Line, 1))
+        assert home is not None or not kept
+        with pytest.raises(MissingRowError) as caught:
+            attach(session, work)
+        assert (Line, (1,), None) in [conflict.identity for conflict in caught.value.conflicts]
+        report = attach(session, work, on_missing="recreate")
+        assert report.of(line) is (home or line)
+        session.commit()
+    assert row(database, Line, 1).qty == 50
+
+
+@pytest.mark.parametrize("way", ["reference", "collection"])
+@pytest.mark.parametrize("policy", ["mine", "theirs"])
+def test_a_move_of_what_the_session_removes_stands_where_the_row_shall_be_kept(
+    database: Database, way: str, policy: Any
+) -> None:
+    mine = without_rows(database)
+    line, target = mine.orders[0].lines[0], mine.orders[1]
+    if way == "reference":
+        line.order = target
+    else:
+        target.lines.append(line)
+    with database.session() as session:
+        first, second = session.get_one(Order, 1), session.get_one(Order, 2)
+        home = first.lines.pop(0)
+        attach(session, mine, on_conflict=policy, on_missing="recreate")
+        assert home in second.lines
+        session.commit()
+    assert row(database, Line, 1).order_id == 2
