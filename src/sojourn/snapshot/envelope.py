@@ -11,6 +11,8 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 Node: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+# As large as it may be in both encodings.
+ShardNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Token: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
@@ -35,7 +37,7 @@ class RawTable(msgspec.Struct, forbid_unknown_fields=True):
     collections: dict[str, msgspec.Raw] = {}
     edits: list[RawEdit] = []
     new: list[Token] | None = None
-    identity_token: str | int | None = None
+    identity_token: str | ShardNumber | None = None
 
 
 class RawDocument(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from datetime import date, datetime
 from itertools import accumulate, chain
 from operator import itemgetter
+from types import NoneType
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from sojourn.errors import SnapshotError, identity_text
-from sojourn.mapping.blueprint import Relationship
+from sojourn.mapping.blueprint import Blueprint, Relationship
 from sojourn.mapping.identity import Identity, make_identity
 from sojourn.snapshot.model import Edit, Snapshot, Table
 
 Moved: TypeAlias = dict[int, Identity]
 """By row: the identity of an object whose primary key was edited. Of all others the row itself tells it."""
+
+_GOOD_KEYS = frozenset({int, str, bytes, bool, UUID, date, datetime, NoneType})
+"""Types of which each value is a key. None is one part of a composite key at most."""
 
 
 def verify(snapshot: Snapshot) -> list[Moved]:
@@ -192,7 +198,29 @@ def _keys(table: Table, where: str) -> tuple[list[Any], Moved]:
             where=f"{where}.rows[{keys.index(empty)}]",
             remedy="New objects go into a table of their own, with tokens.",
         )
+    _check_keys(plan, keys, len(positions) > 1, f"{where}.rows")
     return keys, moved
+
+
+def _check_keys(plan: Blueprint, keys: Sequence[Any], composite: bool, where: str) -> None:
+    """Raise SnapshotError for a key that equals no key, not even itself, or that cannot be told from others."""
+    if set(map(type, chain.from_iterable(keys) if composite else keys)) <= _GOOD_KEYS:
+        return
+    for row, key in enumerate(keys):
+        if not all(map(_is_a_key, key if composite else (key,))):
+            raise SnapshotError(
+                f"the primary key of {plan.entity} is a value that identifies nothing",
+                where=f"{where}[{row}]",
+                remedy="NaN and what cannot be hashed, such as a list, are no keys.",
+            )
+
+
+def _is_a_key(part: Any) -> bool:
+    try:
+        hash(part)
+        return bool(part == part)  # noqa: PLR0124 - NaN differs from itself
+    except Exception:  # noqa: BLE001 - the type may be the user's; a Decimal that is a signaling NaN raises, too
+        return False
 
 
 def _report_twice(tables: Sequence[Table]) -> None:
