@@ -35,6 +35,7 @@ from sojourn.sqlalchemy_internals import (
     set_base,
     set_parent,
 )
+from sojourn.sqlalchemy_internals import members as members_of
 
 _MAX_BUILDERS = 100
 _MANY = 200
@@ -136,11 +137,18 @@ def _fill_others(built: _Built, key: str, members: Sequence[list[Any]]) -> None:
     for row, of_one in enumerate(members):
         try:
             fill_collection(built.state(row), key, of_one)
+            taken = len(members_of(instance_dict(built.instances[row])[key]))
         except Exception as error:  # the collection class and its key function are the user's
             raise SnapshotError(
                 f"{built.plan.entity}.{key} does not take these members: {error}",
                 where=f"{built.where}.collections.{key}[{row}]",
             ) from error
+        if taken < len(of_one):  # left out without a word, they would count as removed
+            raise SnapshotError(
+                f"{built.plan.entity}.{key} takes {taken} of these {len(of_one)} members: others have the same key",
+                where=f"{built.where}.collections.{key}[{row}]",
+                remedy="Give each member a key of its own before the objects leave.",
+            )
 
 
 def _inverse(relationship: Relationship) -> str | None:
