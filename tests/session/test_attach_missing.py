@@ -291,3 +291,19 @@ def test_a_move_of_what_the_session_removes_stands_where_the_row_shall_be_kept(
         assert home in second.lines
         session.commit()
     assert row(database, Line, 1).order_id == 2
+
+
+def test_a_recreated_object_is_in_step_with_its_owner_at_home(database: Database) -> None:
+    mine = without_rows(database)
+    mine.orders[0].lines[0].qty = 50
+    with database.session() as session:
+        order = session.get_one(Order, 1)
+        home = order.lines[0]
+        session.commit()
+        assert [order.id, home.id, len(order.lines)] == [1, 1, 2]
+        session.connection().commit()
+        delete(database, Line, 1)
+        attach(session, mine, on_missing="recreate", verify="all")
+        session.flush()
+        assert home.order is order
+        assert home in order.lines

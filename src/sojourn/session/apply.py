@@ -114,6 +114,11 @@ class Homecoming:
             edited = {key: known[key] for key in verdict.arrival.columns}
             home.dict.update({**known, **home.dict, **edited})
             fire_refresh(home, list(known))
+            for rel in verdict.arrival.plan.relationships.values():
+                target = state.dict.get(rel.key) if rel.direction == "to one" and rel.loadable else None
+                if target is not None and (here := self._obj(target)) is not None:
+                    home.dict.setdefault(rel.key, here)
+            follow_foreign_keys(self.session, home, leave={rel.key for rel in references})
             state = home
         become_transient(state)
         for key in list(edited_keys(state)):
