@@ -8,18 +8,18 @@ left it again before anybody looked is an orphan to SQLAlchemy, and its copy is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import inspect
 
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.graph import former, walk
-from sojourn.mapping.state import Change, CollectionChange, changes, state
+from sojourn.mapping.state import Change, CollectionChange, state
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, is_orphan, members, pending_mutations
 from tests.snapshot.documents import edits, history
 
-ENCODINGS = ("json", "msgpack")
+ENCODINGS: tuple[Literal["json", "msgpack"], ...] = ("json", "msgpack")
 
 
 def name_of(obj: Any) -> Any:
@@ -71,8 +71,9 @@ def picture(obj: Any) -> dict[str, Any]:
         # Of a value that was changed in place SQLAlchemy knows no base, and a copy does.
         loaded = [key for key in (*plan.columns, *plan.relationships) if key in one.dict and key not in plan.mutable]
         told |= {f"{key} history": [*map(_part, history(obj, key))] for key in loaded if key in one.manager}
-    told["changes"] = {key: _change(change) for key, change in changes(obj).items()}
-    told["loaded"] = state(obj).loaded
+    seen = state(obj)
+    told["changes"] = {key: _change(change) for key, change in seen.changes.items()}
+    told["loaded"] = seen.loaded
     return told
 
 
