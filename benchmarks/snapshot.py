@@ -34,7 +34,7 @@ _OURS = "keeps identity, edits and their base, shared references, what is not lo
 _PICKLE = "keeps the same; runs code from the bytes on load; RecursionError on a long chain"
 _VALUES = "values only: no identity, edits or shared references"
 _TRANSIENT = "transient objects: no identity, no edits; a flush would INSERT them"
-_SELECT = "needs the database; no edits"
+_SELECT = "needs the database; no edits; its memory has the session in it"
 _FLOOR = "written by hand for these classes alone, checks nothing, no edits"
 
 
