@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import base_value, edited_columns
@@ -14,15 +14,22 @@ from sojourn.snapshot.model import Edit
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations
 
 
+class Met(Protocol):
+    """A walk that is over. It numbers everybody only if it is asked, which is seldom."""
+
+    @property
+    def nodes(self) -> Mapping[int, int]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """Which node an object is: by its id the position where it was met, and, if that is another one, its place."""
 
-    nodes: Mapping[int, int]
+    walk: Met
     places: Sequence[int] | None
 
     def of(self, obj: Any) -> int:
-        node = self.nodes[id(obj)]
+        node = self.walk.nodes[id(obj)]
         return node if self.places is None else self.places[node]
 
     def all(self, collection: Any) -> list[int]:
