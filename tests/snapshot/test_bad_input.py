@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -283,6 +284,12 @@ BAD: list[tuple[str, bytes, str, str]] = [
         "$.tables[2].identity_token",
         "no identity token yet",
     ),
+    (
+        "a shard whose number fits no encoding but this one",
+        in_table(0, "identity_token", 2**63),
+        "$.tables[0].identity_token",
+        "<= 9223372036854775807",
+    ),
     ("a shard of another type", in_table(0, "identity_token", 1.5), "$.tables[0].identity_token", "got `float`"),
     (
         "an edit of no row",
@@ -382,6 +389,24 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_built(
     assert caught.value.where == where
     assert message in str(caught.value)
     assert built == []
+
+
+def packed(data: bytes) -> bytes | None:
+    """The same in MessagePack; None for what is no JSON, or holds a number that MessagePack has no form for."""
+    try:
+        return msgspec.msgpack.encode(msgspec.json.decode(data))
+    except (ValueError, OverflowError, RecursionError):
+        return None
+
+
+PACKED = [(name, in_messagepack, where) for name, data, where, _ in BAD if (in_messagepack := packed(data)) is not None]
+
+
+@pytest.mark.parametrize(("data", "where"), [bad[1:] for bad in PACKED], ids=[bad[0] for bad in PACKED])
+def test_the_same_is_refused_at_the_same_place_in_messagepack(data: bytes, where: str) -> None:
+    with pytest.raises(SnapshotError) as caught:
+        loads(data, shop.Base)
+    assert caught.value.where == where
 
 
 def test_every_truncation_is_refused() -> None:
