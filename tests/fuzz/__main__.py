@@ -33,8 +33,9 @@ def run_blind(options: argparse.Namespace, random: Random) -> None:
     oracle.look_up_classes_once()
     watch = oracle.Oracle(options.keep)
     began = time.monotonic()
-    for _ in range(options.inputs):
+    while watch.inputs < options.inputs:
         watch.check(mutator.fresh(random))
+        _tell(watch, began)
     _end(watch, began)
 
 
@@ -60,9 +61,7 @@ def run_guided(options: argparse.Namespace) -> None:
 
     def check(data: bytes) -> None:
         watch.check(data)
-        if watch.inputs % 50_000 == 0:
-            sys.stdout.write(f"-- after {time.monotonic() - began:,.0f} s\n{watch.report()}\n")
-            sys.stdout.flush()
+        _tell(watch, began)
         if watch.inputs >= options.inputs:
             _end(watch, began)
 
@@ -71,13 +70,20 @@ def run_guided(options: argparse.Namespace) -> None:
         f"-seed={options.seed}",
         "-max_len=400000",
         "-len_control=0",
-        "-timeout=60",
+        "-timeout=1200",  # by the clock, and a busy machine may stand still; the oracle measures the time of the process
+        "-report_slow_units=600",
         f"-rss_limit_mb={2 * oracle.MEGABYTES}",  # the limit proper is held at the end, where it is told
         "-print_final_stats=0",
         "-verbosity=0",
     ]
     atheris.Setup(arguments, check, custom_mutator=mutated)
     atheris.Fuzz()
+
+
+def _tell(watch: Any, began: float) -> None:
+    if watch.inputs % 50_000 == 0:
+        sys.stdout.write(f"-- after {time.monotonic() - began:,.0f} s\n{watch.report()}\n")
+        sys.stdout.flush()
 
 
 def _end(watch: Any, began: float) -> None:

@@ -22,7 +22,7 @@ from tests.fuzz.corpus import FORMATS, MODELS, dumped
 SECONDS_PER_MB = 1.0
 SECONDS_AT_LEAST = 0.25  # for small inputs: a busy machine and the garbage collector have their say
 MEGABYTES = 200
-SAME_AGAIN = 3  # of so many accepted inputs one is written and read again, which takes longer than all the rest
+SAME_AGAIN = 5  # of so many accepted inputs one is written and read again, which takes longer than all the rest
 _MB = 1e6
 
 
