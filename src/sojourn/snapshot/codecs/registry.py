@@ -22,7 +22,8 @@ _WIRES: dict[type, Codec] = {kind: SCALARS[kind] for kind in (str, int, float, b
 _WIRES |= {dict: DOCUMENT, list: DOCUMENT}
 _sql_types: dict[type, Codec] = {}
 _classes: dict[type, Codec] = {}
-_names: dict[str, type] = {}
+_names: dict[type, str] = {}
+_named: dict[str, type] = {}  # former names, too
 
 
 def register_type(
@@ -48,7 +49,8 @@ def register_type(
             shall raise, a ValueError for example, where it is given something wrong.
         wire: str, int, float, bytes, dict or list. What is inside a dict or list must be plain JSON.
         name: what stands for a Python class in documents, where the column does not say it: its `__qualname__` if none
-            is given. Give one to keep documents readable when the class gets another name.
+            is given. Give one to keep documents readable when the class gets another name. A name that was registered
+            before is still read.
 
     Raises:
         BadArgumentError: `type_` is not a class, `wire` is none of these types, or the name stands for another class.
@@ -66,10 +68,11 @@ def register_type(
         _sql_types[type_] = _codec(None, type_.__name__, to_wire, from_wire, wire)
         return
     name = name or type_.__qualname__
-    if name == "json" or _BUILT_IN.named(name) or _names.get(name, type_) is not type_:
+    if name == "json" or _BUILT_IN.named(name) or _named.get(name, type_) is not type_:
         raise BadArgumentError(f"the name {name} stands for another class; give this one a name of its own: name=…")
     _classes[type_] = _codec(type_, name, to_wire, from_wire, wire)
-    _names[name] = type_
+    _names[type_] = name
+    _named[name] = type_
 
 
 def registered_sql_type(type_: TypeEngine[Any]) -> Codec | None:
@@ -89,13 +92,13 @@ class AnyTags:
         """The name and codec of a Python type."""
         registered = _classes.get(kind)
         if registered is not None:
-            return next(name for name, class_ in _names.items() if class_ is kind), registered
+            return _names[kind], registered
         return _BUILT_IN.of(kind) or (("json", DOCUMENT) if kind in {dict, list} else None)
 
     def named(self, name: str) -> Codec | None:
         """The codec that a name stands for."""
-        if name in _names:
-            return _classes[_names[name]]
+        if name in _named:
+            return _classes[_named[name]]
         return DOCUMENT if name == "json" else _BUILT_IN.named(name)
 
 

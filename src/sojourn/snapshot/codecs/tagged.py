@@ -79,12 +79,20 @@ def _in(natural: Codec, tags: Tags, values: Values, packed: bool) -> Values:
 
 def _value(natural: Codec, tags: Tags, form: Any, packed: bool) -> Any:
     if type(form) is not dict or len(form) != 1:
-        return natural.incoming((form,), packed)[0]
+        return _read(natural, form, packed)
     ((name, inner),) = form.items()
     codec = tags.named(name)
     if codec is None:
-        raise ValueError("expected an object whose one key names a known type")
-    value = codec.incoming((msgspec.convert(inner, codec.widest),), packed)[0]
+        # An object of one key may be a rare form of the natural type, too.
+        return _read(natural, form, packed)
+    value = _read(codec, inner, packed)
     if value is None:
         raise ValueError("expected a value under the name of its type")
     return value
+
+
+def _read(codec: Codec, form: Any, packed: bool) -> Any:
+    try:
+        return codec.incoming((msgspec.convert(form, codec.widest),), packed)[0]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
