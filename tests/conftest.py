@@ -18,13 +18,23 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Engine
 
+from sojourn.snapshot.encoding import encode
 from tests.databases import NAMES, Database, ServerUnreachableError, server_engine, sqlite_database
+from tests.snapshot.documents import validating
 
 # No deadline: on two busy cores the time of one example says nothing about the code. The suite tries the same examples
 # each time, so that a failure is the change's; `make fuzz` tries new ones.
 hypothesis.settings.register_profile("sojourn", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sojourn"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_document_is_valid() -> Iterator[None]:
+    """Whatever `dumps` writes in any test is held against docs/format.schema.json."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sojourn.snapshot.document.encode", validating(encode))
+        yield
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from jsonschema import ValidationError  # type: ignore[import-untyped]  # ships 
 from sqlalchemy import inspect
 
 from sojourn.errors import UNKNOWN
-from sojourn.snapshot import loads
+from sojourn.snapshot import dumps, loads
 from sojourn.sqlalchemy_internals import pending_mutations
 from tests.models import all_types, columns, relations, shop
 from tests.models.all_types import Colour
@@ -127,6 +127,13 @@ def test_the_specification_names_every_part_of_a_document() -> None:
     schema = validator.schema
     parts = [schema, *(schema["$defs"][name] for name in ("table", "edit"))]
     assert [key for part in parts for key in part["properties"] if f"`{key}`" not in text] == []
+
+
+def test_every_document_that_is_written_in_a_test_is_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(validator.schema["properties"], "sojourn", {"const": 2})
+    for encoding in ("json", "msgpack"):
+        with pytest.raises(ValidationError):
+            dumps([], format=encoding)
 
 
 @pytest.mark.parametrize(
