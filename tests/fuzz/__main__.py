@@ -70,7 +70,7 @@ def run_guided(options: argparse.Namespace) -> None:
         f"-seed={options.seed}",
         "-max_len=400000",
         "-len_control=0",
-        "-timeout=1200",  # by the clock, and a busy machine may stand still; the oracle measures the time of the process
+        "-timeout=1200",  # by the clock, and a busy machine may stand still; the oracle measures CPU time
         "-report_slow_units=600",
         f"-rss_limit_mb={2 * oracle.MEGABYTES}",  # the limit proper is held at the end, where it is told
         "-print_final_stats=0",
