@@ -246,10 +246,12 @@ def test_a_new_collection_is_filled_in_its_own_class(key: str) -> None:
 def test_many_lists_are_filled_as_each_would_be(shop_: Session) -> None:
     lines = [Line(sku=name) for name in "abc"]
     filled = [Order(), Order(), Order()]
-    lists = [lines[:2], [], lines[2:]]
-    assert internals.fill_lists(state_of(filled[0]).mapper, "lines", filled, lists)
-    for order, members in zip(filled, lists, strict=True):
-        put = Order()
+    known = lines[2].order = Order()
+    lists = [[1, 0], [], [2]]
+    assert internals.fill_lists(state_of(filled[0]).mapper, "lines", filled, lists, lines, "order")
+    assert [line.order for line in lines] == [filled[0], filled[0], known]  # what is there already stays
+    for order, nodes in zip(filled, lists, strict=True):
+        put, members = Order(), [lines[node] for node in nodes]
         set_committed_value(put, "lines", members)
         assert order.lines == put.lines == members
         assert type(order.lines) is type(put.lines)
@@ -263,7 +265,7 @@ def test_many_lists_are_filled_as_each_would_be(shop_: Session) -> None:
 @pytest.mark.parametrize(("class_", "key"), [(Article, "notes"), (Article, "links"), (Box, "pins"), (Desk, "papers")])
 def test_collections_that_are_more_than_lists_are_left_to_fill_collection(class_: type[Any], key: str) -> None:
     owner = class_()
-    assert not internals.fill_lists(state_of(owner).mapper, key, [owner], [[]])
+    assert not internals.fill_lists(state_of(owner).mapper, key, [owner], [[]], [], None)
     assert key not in state_of(owner).dict
 
 
@@ -276,7 +278,7 @@ def test_a_list_whose_making_somebody_listens_to_is_left_to_fill_collection() ->
     event.listen(Order.lines, "init_collection", made)
     try:
         order = Order()
-        assert not internals.fill_lists(state_of(order).mapper, "lines", [order], [[]])
+        assert not internals.fill_lists(state_of(order).mapper, "lines", [order], [[]], [], None)
         internals.fill_collection(state_of(order), "lines", [])
     finally:
         event.remove(Order.lines, "init_collection", made)

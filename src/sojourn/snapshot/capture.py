@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
@@ -24,8 +23,6 @@ from sojourn.snapshot.model import Snapshot, Table
 from sojourn.snapshot.walk import Group, Walk
 from sojourn.sqlalchemy_internals import State
 
-_state = attrgetter("_sa_instance_state")
-
 
 def capture(objs: Sequence[Any]) -> Snapshot:
     """The snapshot of these mapped instances and of everything that can be reached from them.
@@ -37,7 +34,7 @@ def capture(objs: Sequence[Any]) -> Snapshot:
     walk.go()
     groups = list(walk.groups.values())
     if walk.sessions or any(state.was_deleted for group in groups for state in group.special_states()):
-        refuse_uncommitted(list(map(_state, walk.met)))
+        refuse_uncommitted(list(map(instance_state, walk.met)))
     _refuse_ambiguous_names(groups)
     refuse_copies([(group.plan.base_class, group.identity_token, group.keys()) for group in groups if not group.new])
     renumbered = _renumbered(groups)

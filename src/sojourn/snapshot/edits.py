@@ -11,7 +11,7 @@ from sojourn.mapping.base import base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship
 from sojourn.mapping.graph import former
 from sojourn.snapshot.model import Edit
-from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations, state_in
 
 
 class Met(Protocol):
@@ -55,7 +55,7 @@ def edit_of(plan: Blueprint, row: int, values: Mapping[str, Any], numbers: Numbe
 
     Raises SnapshotError for changes that cannot travel.
     """
-    state: State = values["_sa_instance_state"]
+    state = state_in(values)
     base, unknown = _column_bases(state, plan, values)
     added: dict[str, list[int]] = {}
     removed: dict[str, list[int]] = {}

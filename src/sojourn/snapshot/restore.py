@@ -123,20 +123,18 @@ def _fill_references(built: _Built, nodes: Sequence[Any]) -> None:
 
 def _fill_collections(built: _Built, nodes: Sequence[Any]) -> None:
     for key, lists in built.table.collections.items():
-        members = [[nodes[node] for node in of_one] for of_one in lists]
-        if not fill_lists(built.plan.mapper, key, built.instances, members):
-            _fill_others(built, key, members)
         inverse = _inverse(built.plan.relationships[key])
-        if inverse is not None:
-            for owner, of_one in zip(built.instances, members, strict=True):
-                for member in of_one:
-                    instance_dict(member).setdefault(inverse, owner)
+        if not fill_lists(built.plan.mapper, key, built.instances, lists, nodes, inverse):
+            _fill_others(built, key, lists, nodes, inverse)
 
 
-def _fill_others(built: _Built, key: str, members: Sequence[list[Any]]) -> None:
-    for row, of_one in enumerate(members):
+def _fill_others(
+    built: _Built, key: str, lists: Sequence[Sequence[int]], nodes: Sequence[Any], inverse: str | None
+) -> None:
+    for row, of_one in enumerate(lists):
+        members = [nodes[node] for node in of_one]
         try:
-            fill_collection(built.state(row), key, of_one)
+            fill_collection(built.state(row), key, members)
             taken = len(members_of(instance_dict(built.instances[row])[key]))
         except Exception as error:  # the collection class and its key function are the user's
             raise SnapshotError(
@@ -149,6 +147,9 @@ def _fill_others(built: _Built, key: str, members: Sequence[list[Any]]) -> None:
                 where=f"{built.where}.collections.{key}[{row}]",
                 remedy="Give each member a key of its own before the objects leave.",
             )
+        if inverse is not None:
+            for member in members:
+                instance_dict(member).setdefault(inverse, built.instances[row])
 
 
 def _inverse(relationship: Relationship) -> str | None:

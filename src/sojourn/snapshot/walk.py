@@ -31,6 +31,7 @@ from sojourn.sqlalchemy_internals import (
     edited_keys,
     make_reader,
     members,
+    state_in,
 )
 
 _loaded = attrgetter("__dict__")
@@ -225,11 +226,6 @@ class Walk:
         for size in map(len, collections):
             group.collections[key].append(list(range(first, first + size)))
             first += size
-
-
-def state_in(loaded: Loaded) -> State:
-    state: State = loaded["_sa_instance_state"]
-    return state
 
 
 def _identity(state: State) -> tuple[Any, ...]:

@@ -65,7 +65,7 @@ from sojourn.sqlalchemy_internals.options import (
     forget_options,
     option_steps,
 )
-from sojourn.sqlalchemy_internals.reading import Loaded, Reader, Reading, make_reader
+from sojourn.sqlalchemy_internals.reading import Loaded, Reader, Reading, make_reader, state_in
 from sojourn.sqlalchemy_internals.sessions import (
     Whereabouts,
     attach_pending,
@@ -133,6 +133,7 @@ __all__ = [
     "set_base",
     "set_parent",
     "settle",
+    "state_in",
     "take_off_guard",
     "take_out",
     "touched_states",

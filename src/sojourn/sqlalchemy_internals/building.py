@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.instrumentation import ClassManager
 
 from sojourn.sqlalchemy_internals.guard import guard_for
 from sojourn.sqlalchemy_internals.loading import expire_unloaded, fire_load, identity_class
@@ -31,14 +32,16 @@ def make_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Seque
     manager = cast(Any, mapper.class_manager)
     names = {key: f"a{position}" for position, key in enumerate(columns)}
     identity = "".join(f"{names[key]}, " for key in primary_key) if stored else ""
+    usual = manager._state_setter is ClassManager._state_setter
     lines = [
         f"def build(rows, token):\n    instances = []\n    add = instances.append\n    for {_targets(names)} in rows:",
         "obj = new(class_)",
         "state = make_state(obj, manager)",
-        "put_state(obj, state)",
+        "loaded = obj.__dict__",
+        # What SQLAlchemy's own setter does, without a call for each object.
+        "loaded['_sa_instance_state'] = state" if usual else "put_state(obj, state)",
         *([f"state.key = (base, ({identity}), token)", "state.callables = guard"] if stored else []),
         *(["if token is not None: state.identity_token = token"] if stored else []),
-        "loaded = obj.__dict__",
         *(f"loaded[{key!r}] = {name}" for key, name in names.items()),
         "add(obj)",
     ]

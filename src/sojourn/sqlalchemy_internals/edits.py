@@ -130,15 +130,30 @@ def fill_collection(state: State, key: str, items: Sequence[Any]) -> None:
     state.dict[key] = collection
 
 
-def fill_lists(mapper: Mapper[Any], key: str, instances: Iterable[Any], lists: Iterable[list[Any]]) -> bool:
-    """`fill_collection` for many states; False, and nothing done, where the collection is more than a plain list."""
+def fill_lists(
+    mapper: Mapper[Any],
+    key: str,
+    owners: Iterable[Any],
+    lists: Iterable[Sequence[int]],
+    nodes: Sequence[Any],
+    inverse: str | None,
+) -> bool:
+    """`fill_collection` for many owners; False, and nothing done, where the collection is more than a plain list.
+
+    `lists` has for each owner the positions of its members in `nodes`. Members without an `inverse` reference get it.
+    """
     impl = cast(Any, mapper.class_manager[key].impl)
     if impl.collection_factory is not InstrumentedList or impl.dispatch.init_collection:
         return False
-    for instance, items in zip(instances, lists, strict=True):
-        loaded = instance_dict(instance)
-        loaded[key] = collection = InstrumentedList(items)
+    for owner, of_one in zip(owners, lists, strict=True):
+        loaded = instance_dict(owner)
+        loaded[key] = collection = InstrumentedList([nodes[node] for node in of_one])
         CollectionAdapter(impl, loaded["_sa_instance_state"], cast(Any, collection))
+        if inverse is not None:
+            for member in collection:
+                held = member.__dict__
+                if inverse not in held:
+                    held[inverse] = owner
     return True
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from sojourn.sqlalchemy_internals.state import State
+
 Loaded: TypeAlias = Mapping[str, Any]
 """What an object's `__dict__` holds, its InstanceState among it."""
 
@@ -74,6 +76,12 @@ def make_reader(
     exec(f"{source}\n    return Reading(rows, kinds, special, sessions)", made)
     read: Reader = made["read"]
     return read
+
+
+def state_in(loaded: Loaded) -> State:
+    """The InstanceState of the object that holds this."""
+    state: State = loaded["_sa_instance_state"]
+    return state
 
 
 def _tuple(parts: Iterable[str]) -> str:

@@ -7,7 +7,6 @@ can be mistaken for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from math import isfinite
@@ -25,36 +24,41 @@ MAX_DEPTH = 500
 
 _SCALARS: frozenset[type] = frozenset({NONE, bool, int, float, str})
 _CONTAINERS: frozenset[type] = frozenset({dict, list})
+_OBJECTS: frozenset[type] = frozenset({dict})
 _TEXT: frozenset[type] = frozenset({str})
 
 
 def check(values: Values) -> None:
     """Raise ValueError unless every value is one that JSON gives back exactly as it is."""
-    level: Iterable[Any] = values
+    level = values
     for _ in range(MAX_DEPTH):
-        level = _below(list(level))
+        level = _below(level)
         if not level:
             return
     raise ValueError("holds JSON that is nested too deeply, or that contains itself")
 
 
-def _below(level: list[Any]) -> list[Any]:
+def _below(level: Values) -> Values:
     """The members of the containers on a level, once that level is checked."""
     kinds = set(map(type, level))
     if float in kinds:
         _check_floats([value for value in level if type(value) is float])
     if kinds <= _SCALARS:
-        return []
-    for kind in kinds - _SCALARS - _CONTAINERS:
+        return ()
+    boxes = kinds - _SCALARS
+    for kind in boxes - _CONTAINERS:
         if not (issubclass(kind, MutableBase) and issubclass(kind, (dict, list))):
             raise ValueError(f"holds {article(kind)} inside JSON, which would come back as something else")
+    containers = level if boxes == kinds else [value for value in level if type(value) in boxes]
     # Each container once: one that contains itself would otherwise fill the memory before it is too deep.
-    containers = {id(value): value for value in level if isinstance(value, (dict, list))}.values()
-    objects = [value for value in containers if isinstance(value, dict)]
+    if len(set(map(id, containers))) < len(containers):
+        containers = list({id(value): value for value in containers}.values())
+    objects = containers if boxes == _OBJECTS else [value for value in containers if isinstance(value, dict)]
     for kind in set(map(type, chain.from_iterable(objects))) - _TEXT:
         raise ValueError(f"holds {article(kind)} as a key inside JSON, and keys are str there")
-    below = list(chain.from_iterable(map(dict.values, objects)))
-    below += chain.from_iterable(value for value in containers if isinstance(value, list))
+    below: list[Any] = list(chain.from_iterable(map(dict.values, objects)))
+    if len(objects) < len(containers):
+        below += chain.from_iterable(value for value in containers if isinstance(value, list))
     return below
 
 

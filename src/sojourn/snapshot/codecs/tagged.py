@@ -74,25 +74,30 @@ def _found(tags: Tags, kind: type) -> tuple[str, Codec]:
 def _in(natural: Codec, tags: Tags, values: Values, packed: bool) -> Values:
     if dict not in set(map(type, values)):
         return natural.incoming(values, packed)
-    return [_value(natural, tags, value, packed) for value in values]
+    places: dict[str | None, list[int]] = {}
+    for place, form in enumerate(values):
+        places.setdefault(_name(tags, form), []).append(place)
+    read = list(values)
+    for name, some in places.items():
+        codec = natural if name is None else tags.named(name) or natural
+        forms = [values[place] if name is None else values[place][name] for place in some]
+        if name is not None and None in forms:
+            raise ValueError("expected a value under the name of its type")
+        for place, value in zip(some, _read(codec, forms, packed), strict=True):
+            read[place] = value
+    return read
 
 
-def _value(natural: Codec, tags: Tags, form: Any, packed: bool) -> Any:
+def _name(tags: Tags, form: Any) -> str | None:
+    """The name that a value comes with; None for values of the natural type, some of which have objects as rare forms."""
     if type(form) is not dict or len(form) != 1:
-        return _read(natural, form, packed)
-    ((name, inner),) = form.items()
-    codec = tags.named(name)
-    if codec is None:
-        # An object of one key may be a rare form of the natural type, too.
-        return _read(natural, form, packed)
-    value = _read(codec, inner, packed)
-    if value is None:
-        raise ValueError("expected a value under the name of its type")
-    return value
+        return None
+    (name,) = form
+    return name if tags.named(name) is not None else None
 
 
-def _read(codec: Codec, form: Any, packed: bool) -> Any:
+def _read(codec: Codec, forms: list[Any], packed: bool) -> Values:
     try:
-        return codec.incoming((msgspec.convert(form, codec.widest),), packed)[0]
+        return codec.incoming(msgspec.convert(forms, list.__class_getitem__(codec.widest)), packed)
     except RecursionError:
         raise ValueError("nested too deeply") from None

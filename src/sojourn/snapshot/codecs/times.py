@@ -17,8 +17,6 @@ import msgspec
 from sojourn.snapshot.codecs.codec import Values, plain
 
 _MICROSECOND = datetime.timedelta(microseconds=1)
-_MINUTE = datetime.timedelta(minutes=1)
-_ZERO = datetime.timedelta(0)
 _SIMPLE: frozenset[datetime.tzinfo | None] = frozenset({None, datetime.UTC})
 _zone = attrgetter("tzinfo")
 
@@ -34,7 +32,7 @@ def _times_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Va
 
 
 def _simple(values: Values) -> bool:
-    """Whether no value has a zone other than UTC."""
+    """Whether msgspec writes every value as it is, in both encodings: none has a zone other than UTC."""
     try:
         return set(map(_zone, filter(None, values))) <= _SIMPLE
     except TypeError:  # a tzinfo that cannot be hashed, as some of dateutil's
@@ -51,7 +49,7 @@ def _instant_out(value: Any, packed: bool) -> Any:
     offset = value.utcoffset()
     if offset is None:
         raise ValueError("holds a time zone that gives no offset")
-    if offset % _MINUTE:
+    if offset.seconds % 60 or offset.microseconds:  # a negative offset is so many days and positive seconds
         return {"local": value.replace(tzinfo=None), "offset": offset // _MICROSECOND}
     return value.isoformat() if packed and offset else value
 
