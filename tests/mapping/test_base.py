@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, inspect
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
-from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import InstanceState
 
 from sojourn.errors import UNKNOWN
@@ -270,3 +270,17 @@ def test_objects_of_plain_values_have_no_copies(sqlite: Database) -> None:
         session.expunge(audited)
     remember(state_of(audited), blueprint(columns.Audited))
     assert "info" not in state_of(audited).__dict__
+
+
+@pytest.mark.parametrize("kind", [MutableDict, MutableList])
+def test_a_copy_of_what_tracks_its_changes_tracks_its_own(kind: Any) -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    value = kind({"a": deep}) if kind is MutableDict else kind([deep])
+    copy = copied(value)
+    assert type(copy) is kind
+    assert len(copy) == 1
+    place = "a" if kind is MutableDict else 0
+    copy[place].append("new")
+    assert len(value[place]) == 1

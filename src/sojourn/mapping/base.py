@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.sql import ClauseElement
 
 from sojourn.errors import UNKNOWN
@@ -26,6 +27,7 @@ TOKEN = "sojourn.token"
 _NOTE = "sojourn.base"
 _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 _BOXES = frozenset({dict, list})
+_TRACKED: dict[type, type] = {MutableDict: dict, MutableList: list}
 _ARRAYS = frozenset({list, tuple, MultiRange})
 _DIMENSIONS = 6  # as many as an array has in PostgreSQL
 
@@ -111,8 +113,12 @@ def copied(value: Any) -> Any:
 
     It does not recurse: JSON may be nested deeper than Python's stack is.
     """
-    if type(value) not in _BOXES:
-        return value if type(value) in _ATOMS else copy.deepcopy(value)
+    kind = type(value)
+    tracked = _TRACKED.get(kind)
+    if tracked is not None:
+        return kind(copied(tracked(value)))
+    if kind not in _BOXES:
+        return value if kind in _ATOMS else copy.deepcopy(value)
     whole = value.copy()
     copies = {id(value): whole}
     waiting = [whole]
