@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from sojourn.errors import (
     UNKNOWN,
+    BadArgumentError,
     Conflict,
     ConflictError,
     IncompleteError,
@@ -33,13 +34,14 @@ from sojourn.session.discard import discard
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from sojourn.session.report import AttachReport, Merge, RefreshReport
-from sojourn.snapshot import dumps, json_schema, loads, to_dict
+from sojourn.snapshot import Limits, dumps, json_schema, loads, register_type, to_dict
 
 __version__ = version("sojourn")
 
 __all__ = [
     "UNKNOWN",
     "AttachReport",
+    "BadArgumentError",
     "Change",
     "Changes",
     "CollectionChange",
@@ -47,6 +49,7 @@ __all__ = [
     "ConflictError",
     "IncompleteError",
     "KeyNeededError",
+    "Limits",
     "Merge",
     "MissingRowError",
     "NotAllowedError",
@@ -69,6 +72,7 @@ __all__ = [
     "loads",
     "prefetch",
     "refresh",
+    "register_type",
     "state",
     "to_dict",
 ]

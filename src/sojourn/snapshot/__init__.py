@@ -10,5 +10,6 @@ from sojourn.snapshot.document import dumps, loads
 from sojourn.snapshot.json_schema import json_schema
 from sojourn.snapshot.limits import Limits
 from sojourn.snapshot.to_dict import to_dict
+from sojourn.snapshot.values import register_type
 
-__all__ = ["Limits", "dumps", "json_schema", "loads", "to_dict"]
+__all__ = ["Limits", "dumps", "json_schema", "loads", "register_type", "to_dict"]
