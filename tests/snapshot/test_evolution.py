@@ -211,6 +211,18 @@ def test_places_that_were_left_out_still_have_to_be_there(session: Session) -> N
     assert caught.value.where == "$.tables[0].rows[0]"
 
 
+def test_places_are_counted_as_in_the_document_though_columns_are_left_out(session: Session) -> None:
+    document = document_of(session.get_one(Kunde, 2))
+    document["tables"][0] |= {"columns": ["fax", "id", "gone", "name"], "rows": [[1, 2, 3, "x"], [1, 3, 3, 5]]}
+    with pytest.raises(SnapshotError, match=r"Customer\.name: Expected .* written with another mapping") as caught:
+        loads(encoded(document), Customer, renames=RENAMES, on_unknown="ignore")
+    assert caught.value.where == "$.tables[0].rows[1][3]"
+    document["tables"][0] |= {"columns": ["fax", "id", "gone", "id"]}
+    with pytest.raises(SnapshotError, match="listed twice") as caught:
+        loads(encoded(document), Customer, renames=RENAMES, on_unknown="ignore")
+    assert caught.value.where == "$.tables[0].columns[3]"
+
+
 def test_the_primary_key_cannot_be_left_out(session: Session) -> None:
     document = document_of(session.get_one(Kunde, 2))
     columns = document["tables"][0]["columns"]

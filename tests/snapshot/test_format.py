@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -173,6 +175,18 @@ def test_the_golden_signature_of_format_1_is_still_one(form: str) -> None:
         loads(data, MODELS)
 
 
+def test_the_signature_is_the_one_that_the_specification_describes() -> None:
+    line, _, document = (GOLDEN / "format-1-signed.json").read_bytes().partition(b"\n")
+    digits = hmac.new(KEY, b"sojourn snapshot\0" + document, hashlib.sha256).hexdigest()
+    assert line == f"sojourn-hmac-sha256 {digits}".encode()
+
+
+def test_the_fingerprint_is_the_one_that_the_specification_describes() -> None:
+    lines = ["balance:Numeric", "city:String", "email:String", "id:Integer", "name:String", "orders>Order"]
+    (table,) = json.loads(dumps(Customer(id=1)))["tables"]
+    assert table["schema"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_golden_document_is_what_dumps_writes_today(form: Any) -> None:
     for name in ("values", "graph", "inheritance", "changes"):
@@ -187,6 +201,47 @@ def test_a_golden_document_is_what_dumps_writes_today(form: Any) -> None:
         for table in document["tables"]:
             del table["schema"]
     assert again == written
+
+
+class PlainReader:
+    """A reader that knows docs/format.md and no mapping: objects are dicts, with their edits under "was"."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        assert document["sojourn"] == 1
+        self.objects: list[dict[str, Any]] = []
+        for table in document["tables"]:
+            for row in table["rows"]:
+                self.objects.append({"class": table["entity"], **dict(zip(table["columns"], row, strict=True))})
+        first = 0
+        for table in document["tables"]:
+            mine = self.objects[first : first + len(table["rows"])]
+            first += len(mine)
+            for key, nodes in {**table.get("references", {}), **table.get("collections", {})}.items():
+                for obj, target in zip(mine, nodes, strict=True):
+                    obj[key] = self.at(target)
+            for edit in table.get("edits", []):
+                base = {
+                    key: value if key in table["columns"] else self.at(value)
+                    for key, value in edit.get("base", {}).items()
+                }
+                mine[edit["row"]]["was"] = {**dict.fromkeys(edit.get("unknown", []), "?"), **base}
+        self.roots = [self.objects[root] for root in document["roots"]]
+
+    def at(self, nodes: Any) -> Any:
+        if isinstance(nodes, list):
+            return [self.objects[node] for node in nodes]
+        return None if nodes is None else self.objects[nodes]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reader_needs_to_know_no_more_than_the_specification(form: str) -> None:
+    ann, article, settings, _ = PlainReader(parsed((GOLDEN / f"format-1-graph.{form}").read_bytes(), form)).roots
+    one, new = ann["orders"]
+    assert (one["customer"] is ann, new["customer"] is ann, new["number"]) == (True, True, "N")
+    assert (ann["was"]["name"], ann["was"]["city"], ann["was"]["orders"][0] is one) == ("Anna", "?", True)
+    assert [tag["name"] for tag in article["tags"]] == ["b", "a"]
+    assert (article["id"], article["was"], article["author"]["passport"]) == (8, {"id": 7}, None)
+    assert (settings["plain"], settings["was"]) == ({"a": [1, 2]}, {"plain": {"a": [1]}})
 
 
 def test_the_example_in_the_specification_is_a_document() -> None:

@@ -170,20 +170,17 @@ class _Reader:
 
     def table(self, raw: RawTable, where: str) -> Table:
         plan = self.evolution.plan(raw, self.allowed, f"{where}.entity")
+        adapted = self.evolution.adapted(raw, plan, where)
         try:
-            return self._table(plan, raw, where)
+            kept = adapted.kept
+            rows = raw.rows if kept is None else self._cells(raw, kept, f"{where}.rows")
+            return self._table(plan, msgspec.structs.replace(adapted.table, rows=rows), where)
         except SnapshotError as error:
-            if error.remedy or raw.schema == plan.fingerprint():
-                raise
-            remedy = f"It was written with another mapping of {plan.entity}."
-            raise SnapshotError(error.what, where=error.where, remedy=remedy) from error
+            changed = raw.schema != plan.fingerprint()
+            remedy = error.remedy or (f"It was written with another mapping of {plan.entity}." if changed else "")
+            raise SnapshotError(error.what, where=adapted.place(error.where), remedy=remedy) from error
 
     def _table(self, plan: Blueprint, raw: RawTable, where: str) -> Table:
-        adapted = self.evolution.adapted(raw, plan, where)
-        if adapted.kept is not None:
-            raw = msgspec.structs.replace(adapted.table, rows=self._cells(raw, adapted.kept, f"{where}.rows"))
-        else:
-            raw = adapted.table
         _check_attributes(plan, raw, where)
         rows = self._rows(plan, raw, f"{where}.rows")
         return Table(
@@ -199,8 +196,11 @@ class _Reader:
 
     def _cells(self, raw: RawTable, kept: Sequence[int], where: str) -> msgspec.Raw:
         """The rows with no more than the cells at these positions, still as bytes."""
-        row = tuple.__class_getitem__((msgspec.Raw,) * len(raw.columns))
-        rows = self._part(raw.rows, list.__class_getitem__(row), where)
+        rows: list[list[msgspec.Raw]] = self._part(raw.rows, list[list[msgspec.Raw]], where)
+        for number, cells in enumerate(rows):
+            if len(cells) != len(raw.columns):
+                what = f"Expected `array` of length {len(raw.columns)}, got {len(cells)}"
+                raise SnapshotError(what, where=f"{where}[{number}]")
         return msgspec.Raw(self.encoding.encode([[cells[at] for at in kept] for cells in rows]))
 
     def _rows(self, plan: Blueprint, raw: RawTable, where: str) -> Sequence[Row]:

@@ -10,6 +10,7 @@ may stay in the program for ever, also when an old name comes to mean something 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -26,6 +27,8 @@ from sojourn.snapshot.envelope import RawEdit, RawTable
 OnUnknown: TypeAlias = Literal["raise", "ignore"]
 Renames: TypeAlias = Mapping[Any, Any]
 """{class: {old attribute: new attribute}, old name of a class: class}."""
+
+_CELL = re.compile(r"^(\$\.tables\[\d+\]\.(?:rows\[\d+\]|columns))\[(\d+)\]")
 
 _T = TypeVar("_T")
 
@@ -70,6 +73,11 @@ class Adapted:
 
     table: RawTable
     kept: Sequence[int] | None = None
+
+    def place(self, where: str) -> str:
+        """A place in this table as it is counted in the document, with the columns that were left out."""
+        kept = self.kept
+        return where if kept is None else _CELL.sub(lambda at: f"{at[1]}[{kept[int(at[2])]}]", where)
 
 
 def evolution(on_unknown: OnUnknown, renames: Renames | None) -> Evolution:
