@@ -5,9 +5,12 @@ read, the number of objects when the rows are counted, nesting and strings when 
 documents pay nothing for the last two: strings are measured only in a document that is longer than the longest string
 may be, and nesting only in columns that can nest.
 
-What bytes can cost is bounded by their number alone: plain values take up to 30 times the room of their JSON
-(`[],[],[]` in a JSON column is the worst), objects more as they are richer. So where bytes come from strangers,
-`max_bytes` is the limit to lower.
+What bytes can cost is bounded by their number alone: plain values take up to 24 times the room of their JSON and 72
+times that of their MessagePack (empty objects inside a JSON column), objects more as they are richer. So where bytes
+come from strangers, `max_bytes` is the limit to lower.
+
+Nesting that would overflow the stack is stopped by Python's recursion limit, which msgspec keeps to. On Python 3.11 a
+program that raises it above 20,000 (`sys.setrecursionlimit`) gives this up: there the same limit guards C code.
 """
 
 from __future__ import annotations
