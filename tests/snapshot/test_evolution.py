@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 from typing import Any, Literal, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import JSON, ForeignKey, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, attribute_keyed_dict, mapped_column, relationship
 
@@ -14,9 +17,10 @@ from sojourn.mapping.blueprint import blueprint
 from sojourn.snapshot import dumps, loads
 from sojourn.sqlalchemy_internals import pending_mutations
 from tests.databases import Database
-from tests.models import inheritance
+from tests.models import inheritance, shop
 from tests.models.inheritance import Animal, Puppy
 from tests.snapshot.documents import document_of, dumped, edits, encoded, history, loaded
+from tests.snapshot.test_bad_input import GOOD, Path, anything, changed, places
 
 ENCODINGS: tuple[Literal["json", "msgpack"], ...] = ("json", "msgpack")
 
@@ -435,3 +439,25 @@ def test_what_renames_cannot_mean_is_the_callers_mistake(
 def test_the_fingerprint_tells_two_versions_apart() -> None:
     assert blueprint(Customer).fingerprint() != blueprint(Kunde).fingerprint()
     assert blueprint(Kunde).fingerprint() == document_of(Kunde(id=1))["tables"][0]["schema"]
+
+
+# --- anything --------------------------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(places(GOOD)), anything)
+def test_any_value_at_any_place_of_an_older_document_gives_objects_or_one_clear_error(path: Path, value: Any) -> None:
+    renames = {shop.Order: {"number": "status", "placed_at": "number"}, "Kunde": shop.Customer}
+    try:
+        loads(changed(path, value), shop.Base, renames=renames, on_unknown="ignore")
+    except SnapshotError as error:
+        assert error.where  # noqa: PT017 - either outcome is right, and this belongs to one of them
+
+
+def test_a_document_of_very_many_columns_is_left_out_without_effort() -> None:
+    names = [f"c{number}" for number in range(100_000)]
+    table = {"entity": "Kunde", "schema": "0" * 12, "columns": ["id", *names], "rows": [[1, *range(100_000)]]}
+    data = encoded({"sojourn": 1, "roots": [0], "tables": [table]})
+    started = process_time()
+    (customer,) = loads(data, Customer, renames=RENAMES, on_unknown="ignore")
+    assert process_time() - started < 1
+    assert loaded(customer) == {"id": 1}
