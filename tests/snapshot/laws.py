@@ -2,7 +2,8 @@
 
 Copies have two things besides, which the format says: the reference that leads back from a loaded collection is filled,
 and what was deleted with `del` holds None, or nothing, with the same base. And they lack one: what came to an owner and
-left it again before anybody looked is an orphan to SQLAlchemy, and its copy is not.
+left it again before anybody looked is an orphan to SQLAlchemy, and its copy is not. Nor does it know of a column that was
+deleted with `del` and had not been loaded, which SQLAlchemy cannot flush.
 """
 
 from __future__ import annotations
@@ -124,13 +125,16 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
         name, one, plan = name_of(obj), inspect(obj), blueprint(obj)
         if name not in after:
             continue
-        excused = _deleted(one, plan) | _backwards(one, plan)
+        excused = _deleted(one, plan) | _backwards(one, plan) | {f"{key} edited" for key in _deleted_unseen(one, plan)}
         if before[name]["orphan"] and id(obj) not in taken_out:
             excused.add("orphan")
         for key, told in before[name].items():
             mine, yours = told, after[name][key]
             if key == "loaded":
                 mine, yours = mine - excused, yours - excused
+            elif key == "changes":
+                unseen = _deleted_unseen(one, plan)
+                mine = {at: change for at, change in mine.items() if at not in unseen}
             if key not in excused and mine != yours:
                 found.append(f"{name} {key}: {told!r} came back as {after[name][key]!r}")
     return found
@@ -152,6 +156,11 @@ def _deleted(one: State, plan: Blueprint) -> set[str]:
         return set()
     gone = {key for key in edited_keys(one) if key not in one.dict}
     return gone | (set(plan.primary_key) - one.dict.keys())
+
+
+def _deleted_unseen(one: State, plan: Blueprint) -> set[str]:
+    """Columns that were deleted with `del` before they were ever loaded: a copy has them to be loaded."""
+    return {key for key in _deleted(one, plan) if key in plan.columns and base_of(one, key) is UNKNOWN}
 
 
 def _backwards(one: State, plan: Blueprint) -> set[str]:

@@ -1,7 +1,7 @@
-"""Laws of `dumps` and `loads`, held against random graphs of many mappings, loaded in random shapes and edited at random.
+"""Laws of `dumps` and `loads`, held against random graphs of many mappings, in random shapes and with random edits.
 
-In both encodings a copy holds what its original holds and tells the same edits, and a second round trip changes nothing.
-The derandomized profile of the suite tries a few; `HYPOTHESIS_PROFILE=fuzz` tries 20,000 new ones.
+In both encodings a copy holds what its original holds and tells the same edits, and a second round trip changes
+nothing. The derandomized profile of the suite tries a few; `HYPOTHESIS_PROFILE=fuzz` tries 20,000 new ones.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Session
@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from sojourn.snapshot import dumps, loads
 from tests.snapshot.laws import ENCODINGS, differences, name_of, pictures
 from tests.snapshot.worlds import MODELS, Dice, draw_graph, world
+
+
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]  # what explains a failure takes minutes here
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def keeps_the_laws(engine: Engine, dice: Dice) -> None:
             assert all(inspect(copy).session is None for copy in each)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], phases=PHASES)
 @given(st.data())
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 def test_a_copy_holds_and_tells_the_same_in_both_encodings(engine: Engine, data: st.DataObject) -> None:
