@@ -350,7 +350,7 @@ def test_an_integer_of_more_digits_than_python_reads_is_refused(key: str, encodi
 
 def test_json_that_is_too_deep_or_contains_itself_is_refused() -> None:
     circular: list[Any] = []
-    circular.append(circular)
+    circular += [circular] * 1000
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]

@@ -31,14 +31,14 @@ _TEXT: frozenset[type] = frozenset({str})
 def check(values: Values) -> None:
     """Raise ValueError unless every value is one that JSON gives back exactly as it is."""
     level = values
-    for _ in range(MAX_DEPTH):
-        level = _below(level)
+    for depth in range(MAX_DEPTH):
+        level = _below(level, depth)
         if not level:
             return
     raise ValueError("holds JSON that is nested too deeply, or that contains itself")
 
 
-def _below(level: Values) -> Values:
+def _below(level: Values, depth: int) -> Values:
     """The members of the containers on a level, once that level is checked."""
     kinds = set(map(type, level))
     if float in kinds:
@@ -51,7 +51,7 @@ def _below(level: Values) -> Values:
             raise ValueError(f"holds {article(kind)} inside JSON, which would come back as something else")
     containers = level if boxes == kinds else [value for value in level if type(value) in boxes]
     # Each container once: one that contains itself would otherwise fill the memory before it is too deep.
-    if len(set(map(id, containers))) < len(containers):
+    if depth > 1 and len(set(map(id, containers))) < len(containers):
         containers = list({id(value): value for value in containers}.values())
     objects = containers if boxes == _OBJECTS else [value for value in containers if isinstance(value, dict)]
     for kind in set(map(type, chain.from_iterable(objects))) - _TEXT:

@@ -89,7 +89,7 @@ def _in(natural: Codec, tags: Tags, values: Values, packed: bool) -> Values:
 
 
 def _name(tags: Tags, form: Any) -> str | None:
-    """The name that a value comes with; None for values of the natural type, some of which have objects as rare forms."""
+    """The name that a value comes with; None for those of the natural type, whose rare forms may be objects, too."""
     if type(form) is not dict or len(form) != 1:
         return None
     (name,) = form

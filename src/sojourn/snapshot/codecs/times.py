@@ -22,21 +22,31 @@ _zone = attrgetter("tzinfo")
 
 
 def _datetimes_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
-    return values if _simple(values) else [_instant_out(value, packed) for value in values]
+    return values if _simple(values, packed) else [_instant_out(value, packed) for value in values]
 
 
 def _times_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
     if datetime.timedelta in kinds:
         return [_time_out(value) for value in values]
-    return values if _simple(values) else [_instant_out(value, False) for value in values]
+    return values if _simple(values, False) else [_instant_out(value, False) for value in values]
 
 
-def _simple(values: Values) -> bool:
-    """Whether msgspec writes every value as it is, in both encodings: none has a zone other than UTC."""
+def _simple(values: Values, packed: bool) -> bool:
+    """Whether msgspec writes every value exactly as it is: none has a zone, or one that is known to do no harm."""
     try:
-        return set(map(_zone, filter(None, values))) <= _SIMPLE
+        zones: set[datetime.tzinfo | None] = set(map(_zone, filter(None, values)))
     except TypeError:  # a tzinfo that cannot be hashed, as some of dateutil's
         return False
+    return zones <= _SIMPLE or (not packed and all(map(_is_whole, zones - _SIMPLE)))
+
+
+def _is_whole(zone: datetime.tzinfo | None) -> bool:
+    """Whether a zone is a fixed offset of whole minutes."""
+    return type(zone) is datetime.timezone and not _has_seconds(zone.utcoffset(None))
+
+
+def _has_seconds(offset: datetime.timedelta) -> bool:
+    return bool(offset.seconds % 60 or offset.microseconds)  # a negative offset has negative days, and no others
 
 
 def _time_out(value: datetime.time | datetime.timedelta | None) -> Any:
@@ -49,7 +59,7 @@ def _instant_out(value: Any, packed: bool) -> Any:
     offset = value.utcoffset()
     if offset is None:
         raise ValueError("holds a time zone that gives no offset")
-    if offset.seconds % 60 or offset.microseconds:  # a negative offset is so many days and positive seconds
+    if _has_seconds(offset):
         return {"local": value.replace(tzinfo=None), "offset": offset // _MICROSECOND}
     return value.isoformat() if packed and offset else value
 
