@@ -36,7 +36,7 @@ class Firm(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(40))
 
-    workers: Mapped[list[Worker]] = relationship(back_populates="firm", order_by="Worker.name")
+    workers: Mapped[list[Worker]] = relationship(back_populates="firm")
 
 
 class Worker(ConcreteBase, Base):

@@ -2,8 +2,8 @@
 
 Copies have two things besides, which the format says: the reference that leads back from a loaded collection is filled,
 and what was deleted with `del` holds None, or nothing, with the same base. And they lack one: what came to an owner and
-left it again before anybody looked is an orphan to SQLAlchemy, and its copy is not. Nor does it know of a column that was
-deleted with `del` and had not been loaded, which SQLAlchemy cannot flush.
+left it again before anybody looked is an orphan to SQLAlchemy, and its copy is not. Nor does it know of a column that
+was deleted with `del` and had not been loaded, which SQLAlchemy cannot flush.
 """
 
 from __future__ import annotations

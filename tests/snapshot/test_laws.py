@@ -18,7 +18,6 @@ from sojourn.snapshot import dumps, loads
 from tests.snapshot.laws import ENCODINGS, differences, name_of, pictures
 from tests.snapshot.worlds import MODELS, Dice, draw_graph, world
 
-
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]  # what explains a failure takes minutes here
 
 

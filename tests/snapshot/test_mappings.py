@@ -1,5 +1,5 @@
-"""Every kind of mapping makes the round trip in both encodings: relationships, collections, inheritance, ways to write a
-class, and classes that behave as few do."""
+"""Every kind of mapping makes the round trip in both encodings: relationships, collections, inheritance, ways to write
+a class, and classes that behave as few do."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_view_only_relationships_come_along_and_are_never_edits(session: Session
     stored(session, *loading.grounds_teams_players())
     team = session.query(Team).options(selectinload(Team.captain), selectinload(Team.hounds)).filter_by(id=1).one()
     (copy,) = trip(team, loading.Base)
-    assert copy.captain.id == team.captain.id
+    assert (copy.captain.id, copy.captain.role) == (1, "captain")
     assert ids(copy.hounds) == [2]
     assert copy.hounds[0].bark == "wau"
     assert not changes(copy)
@@ -297,8 +297,10 @@ def test_single_and_joined_tables_give_back_each_class_with_its_edits(session: S
     for each in (*owner.animals, *owner.vehicles):
         session.refresh(each)
     session.expunge_all()
-    owner.animals[2].weeks = 4
-    owner.vehicles[3].axles = 4
+    puppy, lorry = owner.animals[2], owner.vehicles[3]
+    assert isinstance(puppy, Puppy)
+    assert isinstance(lorry, Lorry)
+    puppy.weeks = lorry.axles = 4
     (copy,) = trip(owner, inheritance.Base)
     assert [type(one) for one in copy.animals] == [Animal, Dog, Puppy, Cat]
     assert [type(one) for one in copy.vehicles] == [Vehicle, Car, Truck, Lorry]
@@ -312,8 +314,10 @@ def test_concrete_tables_count_for_themselves(session: Session, trip: Trip) -> N
     stored(session, firm)
     firm = session.query(Firm).options(selectinload(Firm.workers)).one()
     session.expunge_all()
-    firm.workers[1].salary = 10
+    (boss,) = [one for one in firm.workers if isinstance(one, Boss)]
+    boss.salary = 10
     (copy,) = trip(firm, peculiar.Base)
+    copy.workers.sort(key=lambda one: one.name)
     assert [inspect(one).key for one in copy.workers] == [(Worker, (1,), None), (Boss, (1,), None)]
     assert [type(one) for one in copy.workers] == [Worker, Boss]
     assert [one.firm for one in copy.workers] == [copy, copy]
@@ -513,7 +517,7 @@ def test_unloaded_and_expired_attributes_are_unloaded_and_never_none(session: Se
     expired = session.get_one(Article, 2)
     session.expire(expired)
     one, two = trip([partial, expired], Article)
-    assert (state(one).loaded, state(two).loaded) == ({"id", "author_id"}, {"id"})
+    assert [set(state(copy).loaded) for copy in (one, two)] == [{"id", "author_id"}, {"id"}]
     for copy, key in ((one, "title"), (one, "author"), (two, "title"), (two, "author_id"), (two, "notes")):
         with pytest.raises(NotLoadedError, match=rf"Article\.{key}"):
             getattr(copy, key)
@@ -551,7 +555,7 @@ def test_objects_that_are_false_empty_and_equal_are_told_apart(session: Session,
     gone = top.children[1]
     del top.children[1]
     top.children.append(Void(name="new"))
-    copy, gone_copy = trip([top, gone], Void)
+    copy, _ = trip([top, gone], Void)
     assert [child.name for child in copy.children] == ["a", "new"]
     assert [child.parent is copy for child in copy.children] == [True, True]
     found = changes(copy)["children"]
@@ -579,7 +583,7 @@ def test_another_attribute_in_the_place_of_a_loaded_one_is_another_shape(session
     session.expire(two, ["memberships"])
     two.scratch = []  # as many things in memory, and not the same
     one_copy, two_copy = trip([one, two], relations.Base)
-    assert (state(one_copy).loaded, state(two_copy).loaded) == ({"id", "name", "memberships"}, {"id", "name"})
+    assert [set(state(copy).loaded) for copy in (one_copy, two_copy)] == [{"id", "name", "memberships"}, {"id", "name"}]
 
 
 def test_a_class_that_guards_its_attributes_is_not_asked(session: Session, trip: Trip) -> None:
