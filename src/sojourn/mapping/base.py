@@ -8,9 +8,11 @@ types), so of these a deep copy is kept beside the object, in `InstanceState.inf
 from __future__ import annotations
 
 import copy
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isnan
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
@@ -25,7 +27,7 @@ TOKEN = "sojourn.token"
 """Where the token of a new object is kept in `InstanceState.info`: a second copy of the object is recognised by it."""
 
 _NOTE = "sojourn.base"
-_ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None), Decimal, UUID, date, time, datetime, timedelta})
 _BOXES = frozenset({dict, list})
 _TRACKED: dict[type, type] = {MutableDict: dict, MutableList: list}
 _ARRAYS = frozenset({list, tuple, MultiRange})
@@ -36,10 +38,10 @@ def remember(state: State, plan: Blueprint) -> None:
     """Keep deep copies of the unedited values that can be changed in place."""
     if not plan.mutable and "info" not in state.__dict__:
         return  # most classes hold nothing that can be changed in place
-    loaded = state.dict
+    loaded, edited = state.dict, edited_keys(state)
     copies = {}
     for key in plan.mutable:
-        base = base_of(state, key)
+        base = base_of(state, key) if edited else loaded.get(key, UNKNOWN)
         # None is kept, too: a Mutable value that takes its place and is changed then makes SQLAlchemy forget the None.
         if base is not UNKNOWN and (base is None or type(base) not in _ATOMS):
             copies[key] = (loaded.get(key), copied(base))
@@ -102,10 +104,11 @@ def edited_columns(state: State, plan: Blueprint) -> list[str]:
 
 def changed_in_place(state: State, plan: Blueprint) -> bool:
     """Whether a value that can be changed in place may differ from its remembered base. Database: none."""
+    notes = _notes(state)
+    if not notes:
+        return False
     loaded = state.dict
-    return any(
-        loaded.get(key) is not held or not same(plan, key, base, held) for key, (held, base) in _notes(state).items()
-    )
+    return any(loaded.get(key) is not held or not same(plan, key, base, held) for key, (held, base) in notes.items())
 
 
 def copied(value: Any) -> Any:
