@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import create_engine
 from sqlalchemy import inspect as inspected
@@ -33,7 +32,7 @@ _BASES: list[Any] = [
 MODELS: list[Any] = [*_BASES, styles.imperative, inspected(KINDS[0].parent).registry]
 """What `loads` may build here: classes that cannot be compared, hashed or printed, and keys of many types among it."""
 
-FORMATS: Sequence[str] = ("json", "msgpack") if "format" in inspect.signature(dumps).parameters else ("json",)
+FORMATS: Sequence[Literal["json", "msgpack"]] = ("json", "msgpack")
 
 
 def seeds() -> list[bytes]:
@@ -41,12 +40,8 @@ def seeds() -> list[bytes]:
     configure_mappers()
     # Small ones: an input then takes a millisecond.
     parts = [part for graph in graphs() for part in ([graph] if len(graph) < 4 else [[obj] for obj in graph])]
-    return [dumped(part, format_) for part in parts for format_ in FORMATS]
-
-
-def dumped(graph: list[Any], format_: str) -> bytes:
-    more: Any = {"format": format_} if len(FORMATS) > 1 else {}
-    return dumps(graph, **more)
+    whole = [dumps(part, format=format_) for part in parts for format_ in FORMATS]
+    return whole + [dumps(graph, format=format_, changes_only=True) for graph in graphs() for format_ in FORMATS]
 
 
 def names() -> list[str]:

@@ -60,7 +60,7 @@ def slow(*_given: Any, **_named: Any) -> Any:
     raise SnapshotError("slow", where="$")
 
 
-def other(data: bytes, _models: Any) -> Any:
+def other(data: bytes, _models: Any, **_named: Any) -> Any:
     return [Customer(name=f"{time.perf_counter_ns()} {len(data)}")]
 
 
@@ -72,7 +72,7 @@ def other(data: bytes, _models: Any) -> Any:
         (raising(SnapshotError("somewhere")), "does not say where"),
         (slow, "too slow"),
         (other, "not the same again"),
-        (lambda _data, _models: [Customer(name=5)], "accepted, but not again"),
+        (lambda *_given, **_named: [Customer(name=5)], "accepted, but not again"),
     ],
 )
 def test_the_oracle_notes_what_is_wrong_and_keeps_the_input(

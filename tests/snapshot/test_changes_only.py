@@ -151,3 +151,16 @@ def test_many_edits_of_one_kind_are_one_table(away: list[Customer]) -> None:
     document, _ = sent(away)
     orders = [table for table in document["tables"] if table["entity"] == "Order"]
     assert [(table["columns"], len(table["rows"])) for table in orders] == [(["id", "status"], 8)]
+
+
+def test_members_under_keys_bring_what_their_keys_are_made_of(sqlite: Database) -> None:
+    sqlite.create(Relations.metadata)
+    with sqlite.session() as session:
+        notes = {key: Note(keyword=key, text="t") for key in ("a", "b")}
+        session.add(Article(id=1, title="one", notes=notes))
+        session.commit()
+        (article,) = detach(session, session.get_one(Article, 1), selectinload(Article.notes))
+    del article.notes["a"]
+    article.notes["c"] = Note(keyword="c", text="new")
+    (copy,) = loads(dumps(article, changes_only=True), Relations)
+    assert {key: note.keyword for key, note in copy.notes.items()} == {"b": "b", "c": "c"}

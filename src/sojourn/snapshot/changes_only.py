@@ -2,7 +2,8 @@
 
 Edited objects keep their primary key, their version and what was edited, with its base; new objects keep everything.
 What an edit points to has to be there, too, and so has each object on the way from the roots to an edit, with the
-relationship that leads on. Of those only the primary key is kept. A collection is kept whole or not at all: one with
+relationship that leads on. Of those only the primary key is kept, and of members of a dict or another collection of its
+own kind all columns, since nobody knows what their keys are made of. A collection is kept whole or not at all: one with
 some of its members would pass for one that has no others.
 
 Everything here is about plain data: a snapshot in, a smaller one out.
@@ -15,6 +16,8 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 
 from sojourn.snapshot.model import Edit, Snapshot, Table
+
+_PLAIN_COLLECTIONS = (None, list, set)
 
 _Place: TypeAlias = tuple[int, int]
 """The number of a table and of a row in it."""
@@ -127,6 +130,8 @@ class _Chosen:
             for key, target in self._held(node):
                 if key in kept or (edit is not None and not table.holds(key)):
                     self._keep(target)
+                    if table.plan.relationships[key].property.collection_class not in _PLAIN_COLLECTIONS:
+                        self.attributes[target].update(self._tables[self.places[target][0]].columns)
 
 
 def _part(table: Table, kept: frozenset[str], rows: Sequence[int], moved: Callable[[int], int]) -> Table:
