@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.dialects.postgresql import Range
@@ -84,8 +84,11 @@ COLUMNS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "ARRAY of Decimal": (postgresql.ARRAY(sa.Numeric), arrays(DECIMALS)),
     "ARRAY of Enum": (postgresql.ARRAY(sa.Enum(Colour)), arrays(st.sampled_from(Colour))),
     "ARRAY of INET": (postgresql.ARRAY(postgresql.INET), arrays(ADDRESSES)),
-    "ARRAY of JSON": (postgresql.ARRAY(sa.JSON), st.lists(DOCUMENTS)),
-    "ARRAY of ARRAY of JSON": (postgresql.ARRAY(sa.JSON, dimensions=2), st.lists(st.lists(DOCUMENTS))),
+    "ARRAY of JSON": (postgresql.ARRAY(sa.JSON), st.lists(DOCUMENTS, max_size=3)),
+    "ARRAY of ARRAY of JSON": (
+        postgresql.ARRAY(sa.JSON, dimensions=2),
+        st.lists(st.lists(DOCUMENTS, max_size=2), max_size=2),
+    ),
     "ARRAY of ranges": (postgresql.ARRAY(postgresql.NUMRANGE), arrays(ranges(DECIMALS))),
     "ARRAY of anything": (
         postgresql.ARRAY(custom.IPAddress),
@@ -129,7 +132,8 @@ def journey(codec: Codec, values: list[Any], packed: bool) -> list[Any]:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["json", "msgpack"])
 @pytest.mark.parametrize("name", COLUMNS)
-@settings(max_examples=settings().max_examples // 4)  # there are many types
+# There are many types, and how long it takes to make values of them says nothing about the code.
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_column_of_any_values_is_the_same_after_the_journey(name: str, packed: bool, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | COLUMNS[name][1], max_size=5))
