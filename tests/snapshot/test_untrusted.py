@@ -180,7 +180,9 @@ def test_no_file_is_opened_no_process_started_and_no_code_run_that_a_document_na
     assert len(sources) >= 1
     for source in sources:
         assert "def build(rows, token)" in source
-        assert not any(name in source for name in HOSTILE if name not in {"os", "object"})
+        assert not any(
+            part in source for part in ("antigravity", "import", "eval", "posix", "jndi", "registry", "passwd")
+        )
 
 
 def test_the_hook_would_see_it(tmp_path: Path) -> None:
