@@ -8,6 +8,7 @@ types), so of these a deep copy is kept beside the object, in `InstanceState.inf
 from __future__ import annotations
 
 import copy
+from collections.abc import Container
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isnan
@@ -21,6 +22,7 @@ from sqlalchemy.sql import ClauseElement
 
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Blueprint
+from sojourn.mapping.frozen import Frozen
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, forget_edit
 
 TOKEN = "sojourn.token"
@@ -34,8 +36,11 @@ _ARRAYS = frozenset({list, tuple, MultiRange})
 _DIMENSIONS = 6  # as many as an array has in PostgreSQL
 
 
-def remember(state: State, plan: Blueprint) -> None:
-    """Keep deep copies of the unedited values that can be changed in place."""
+def remember(state: State, plan: Blueprint, plain: Container[str] = ()) -> None:
+    """Keep deep copies of the unedited values that can be changed in place.
+
+    The lists and dicts of the attributes `plain` are known to hold nothing but what JSON gives back as it is.
+    """
     if not plan.mutable and "info" not in state.__dict__:
         return  # most classes hold nothing that can be changed in place
     loaded, edited = state.dict, edited_keys(state)
@@ -44,7 +49,7 @@ def remember(state: State, plan: Blueprint) -> None:
         base = base_of(state, key) if edited else loaded.get(key, UNKNOWN)
         # None is kept, too: a Mutable value that takes its place and is changed then makes SQLAlchemy forget the None.
         if base is not UNKNOWN and (base is None or type(base) not in _ATOMS):
-            copies[key] = (loaded.get(key), copied(base))
+            copies[key] = loaded.get(key), (Frozen if type(base) in _BOXES and key in plain else copied)(base)
     if copies:
         state.info[_NOTE] = copies
     else:
@@ -68,7 +73,7 @@ def base_value(state: State, key: str) -> Any:
     note = _notes(state).get(key)
     # The copy speaks for the object that it was taken from. After a stay in a session that value was replaced.
     if note is not None and (recorded is UNKNOWN or recorded is note[0]):
-        return note[1]
+        return _thawed(note[1])
     return recorded
 
 
@@ -108,7 +113,15 @@ def changed_in_place(state: State, plan: Blueprint) -> bool:
     if not notes:
         return False
     loaded = state.dict
-    return any(loaded.get(key) is not held or not same(plan, key, base, held) for key, (held, base) in notes.items())
+    return any(
+        loaded.get(key) is not held
+        or not (base.is_still(held) if type(base) is Frozen else same(plan, key, base, held))
+        for key, (held, base) in notes.items()
+    )
+
+
+def _thawed(base: Any) -> Any:
+    return base.thawed() if type(base) is Frozen else base
 
 
 def copied(value: Any) -> Any:

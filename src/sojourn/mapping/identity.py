@@ -6,6 +6,7 @@ detached object has one; a new object has an assumed one as soon as its whole pr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -38,8 +39,10 @@ def as_list(objs: object) -> list[Any]:
     if isinstance(objs, (str, bytes, type)) or not isinstance(objs, Iterable):
         raise NotMappedError(objs)
     found = list(objs)
-    for obj in found:
-        state_of(obj)
+    try:
+        deque(map(instance_state, found), maxlen=0)
+    except (AttributeError, UnmappedInstanceError):
+        deque(map(state_of, found), maxlen=0)  # raises for the first that is none
     return found
 
 

@@ -18,6 +18,7 @@ from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import TOKEN, remember
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.snapshot.model import Edit, Snapshot, Table
+from sojourn.snapshot.values import codec_of
 from sojourn.snapshot.verify import Moved, verify
 from sojourn.sqlalchemy_internals import (
     Builder,
@@ -193,8 +194,11 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
         for key in {**edit.added, **edit.removed}:
             change_unloaded(state, key, _members(edit.added, key, nodes), _members(edit.removed, key, nodes))
     if table.tokens is None and plan.mutable:
+        # What load events made of the values is not known to be plain.
+        unheard = () if has_load_events(plan.mapper) else plan.mutable
+        plain = {key for key in unheard if key in table.columns and codec_of(plan, key).document}
         for instance in built.instances:
-            remember(instance_state(instance), plan)
+            remember(instance_state(instance), plan, plain)
 
 
 def _objects(relationship: Relationship, value: Any, nodes: Sequence[Any]) -> Any:

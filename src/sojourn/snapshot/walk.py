@@ -102,6 +102,8 @@ class Walk:
 
     def meet(self, objs: Iterable[Any]) -> list[int]:
         """The nodes of these objects; who is new is going to be read."""
+        if not self.met and isinstance(objs, Sequence) and self._all_new(objs):
+            return list(range(len(objs)))
         nodes, met = self._numbered(), self.met
         found: list[int] = []
         for obj in objs:

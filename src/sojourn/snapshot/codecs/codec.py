@@ -34,8 +34,8 @@ class Codec:
 
     `wire` is the type by which msgspec reads them. `wide` is None, or the type that also admits their rare forms; then
     `decode` is needed only for what was read by `wide`, else always. `takes` is None where `encode` does all the
-    checking. `array` says that a single value travels as an array, or may do so. `passes` are the types whose values
-    `encode` leaves as they are, unless `wide`.
+    checking. `array` says that a single value travels as an array, or may do so; `document` that lists and dicts are
+    plain JSON. `passes` are the types whose values `encode` leaves as they are, unless `wide`.
     """
 
     wire: Any
@@ -44,6 +44,7 @@ class Codec:
     encode: Encode | None = None
     decode: Decode | None = None
     array: bool = False
+    document: bool = False
     passes: frozenset[type] = frozenset()
 
     @property

@@ -102,7 +102,7 @@ def _unpacked(text: bytes) -> Any:
 
 def document_codec(none_as_null: bool) -> Codec:
     """The codec of a JSON column. Where None is not NULL, JSON.NULL is the null that the column holds."""
-    return Codec(Any, encode=partial(_out, none_as_null), decode=_in, array=True)
+    return Codec(Any, encode=partial(_out, none_as_null), decode=_in, array=True, document=True)
 
 
 DOCUMENT = document_codec(none_as_null=True)
