@@ -141,13 +141,20 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
 
 
 def _taken_out(obj: Any) -> list[Any]:
-    """What an object owned, or shall no longer own."""
+    """What an object owned and does not own any more."""
     found: list[Any] = []
     one = inspect(obj)
     for rel in blueprint(obj).relationships.values():
         if rel.owns:
-            found += [*pending_mutations(one, rel.key)[1], *former(one, rel.key, rel.many)]
+            now = _held(one, rel.key, rel.many)
+            found += pending_mutations(one, rel.key)[1]
+            found += [member for member in former(one, rel.key, rel.many) if all(member is not other for other in now)]
     return found
+
+
+def _held(one: State, key: str, many: bool) -> list[Any]:
+    value = one.dict.get(key)
+    return [] if value is None else list(members(value)) if many else [value]
 
 
 def _deleted(one: State, plan: Blueprint) -> set[str]:

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, MetaData, create_engine, event, inspect, select
@@ -201,12 +200,10 @@ def _path(dice: Dice, class_: type) -> ExecutableOption:
     return option.load_only(*some) if some else option  # type: ignore[no-any-return]
 
 
-@cache
 def _loadable(class_: type[Any]) -> list[Relationship]:
     return [rel for rel in blueprint(class_).relationships.values() if rel.loadable]
 
 
-@cache
 def _plain(class_: type) -> list[str]:
     plan = blueprint(class_)
     # A dict gets its keys from its members, so those have to be there.
@@ -387,7 +384,6 @@ def _is_taken(held: Any, target: Any) -> bool:
     )
 
 
-@cache
 def _editable(class_: type) -> list[str]:
     plan = blueprint(class_)
     discriminator: Any = plan.mapper.polymorphic_on
