@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import inspect
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Session, defer, joinedload, load_only, make_transient, selectinload
 from sqlalchemy.orm.attributes import flag_modified, set_committed_value
 
 from sojourn.errors import UNKNOWN
+from sojourn.session.discard import discard
 from sojourn.snapshot import loads
 from sojourn.sqlalchemy_internals import is_orphan, pending_mutations
 from tests.databases import Database
@@ -423,3 +425,16 @@ def test_a_reference_that_was_set_unseen_and_then_deleted_is_an_edit_to_none(ses
     (copy,) = loads(dumped(original), relations.Base)
     assert copy.__dict__["author"] is None
     assert document_of(original)["tables"][0]["edits"] == [{"row": 0, "unknown": ["author"]}]
+
+
+def test_the_former_value_of_a_mutable_column_is_tracked_again_when_it_is_put_back(session: Session) -> None:
+    settings = session.get_one(Settings, 1)
+    settings.tracked = {"a": 2}
+    (copy,) = loads(dumped(settings), Settings)
+    assert (copy.tracked, edits(copy)) == ({"a": 2}, {"tracked": {"a": 1}})
+    discard(copy)
+    assert type(copy.tracked) is MutableDict
+    assert not inspect(copy).modified
+    copy.tracked["b"] = 3
+    assert inspect(copy).modified
+    assert edits(copy).keys() == {"tracked"}

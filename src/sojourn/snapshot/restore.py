@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 
 from sojourn.errors import UNKNOWN, SnapshotError
@@ -188,7 +189,10 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
     for edit in table.edits:
         state = built.state(edit.row)
         for key, base in edit.base.items():
-            set_base(state, key, base if key in plan.columns else _objects(plan.relationships[key], base, nodes))
+            if key in plan.columns:
+                set_base(state, key, _tracked(built, state, key, base))
+            else:
+                set_base(state, key, _objects(plan.relationships[key], base, nodes))
         for key in edit.unknown:
             set_base(state, key, UNKNOWN)
         for key in {**edit.added, **edit.removed}:
@@ -199,6 +203,19 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
         plain = {key for key in unheard if key in table.columns and codec_of(plan, key).document}
         for instance in built.instances:
             remember(instance_state(instance), plan, plain)
+
+
+def _tracked(built: _Built, state: State, key: str, base: Any) -> Any:
+    """The base in the Mutable class of the value that took its place, so that changes are seen if it is put back."""
+    now = state.dict.get(key)
+    if not isinstance(now, MutableBase):
+        return base
+    try:
+        return type(now).coerce(key, base)
+    except Exception as error:  # the class may be the user's
+        raise SnapshotError(
+            f"{built.plan.entity}.{key} does not take its former value: {error}", where=f"{built.where}.edits"
+        ) from error
 
 
 def _objects(relationship: Relationship, value: Any, nodes: Sequence[Any]) -> Any:
