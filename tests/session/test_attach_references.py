@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload, make_transient_to_detached, sele
 
 from sojourn.errors import Conflict, ConflictError, MissingRowError
 from sojourn.session.attach import attach
+from sojourn.session.detach import detach
 from tests.databases import Database
 from tests.models import inheritance, keys, relations
 from tests.models.inheritance import Animal, Owner
@@ -43,6 +44,27 @@ def test_a_reference_that_i_changed_is_written(database: Database) -> None:
         session.commit()
         assert columns_set(log) == [("customer_order", ["customer_id"])]
     assert (customer_of(database, 1), row(database, Order, 1).status) == (2, "theirs")
+
+
+@pytest.mark.parametrize("verify", ["changed", "all"])
+def test_a_reference_that_was_set_back_is_left_where_its_foreign_key_is_not_loaded(
+    database: Database, verify: Any
+) -> None:
+    open_shop(database, 2, 1, 0)
+    only = selectinload(Customer.orders).load_only(Order.status)
+    with database.session() as session:
+        one, two = detach(session, session.query(Customer).options(only).order_by(Customer.id).all())
+    order = two.orders[0]
+    order.customer = one
+    order.customer = two
+    order.status = "mine"
+    assert "customer_id" not in order.__dict__
+    with database.session() as session, database.statements() as log:
+        attach(session, [one, two], verify=verify)
+        assert order.customer is two
+        session.commit()
+        assert columns_set(log) == [("customer_order", ["status"])]
+    assert customer_of(database, 2) == 2
 
 
 def test_a_reference_that_others_changed_is_theirs_and_points_to_the_new_object(database: Database) -> None:

@@ -96,6 +96,8 @@ def follow_foreign_keys(session: Session, state: State, leave: Iterable[str] = (
     for rel in plan.relationships.values():
         if rel.direction != "to one" or rel.pairs is None or rel.key not in state.dict or rel.key in left:
             continue
+        if any(name not in state.dict for name in rel.local_key):
+            continue  # a foreign key that is not loaded has not moved, and is not empty
         target = state.dict[rel.key]
         if rel.key in edited_keys(state) and base_of(state, rel.key) is not target:
             continue
