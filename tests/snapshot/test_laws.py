@@ -18,6 +18,7 @@ from sojourn.snapshot import dumps, loads
 from tests.snapshot.laws import ENCODINGS, differences, name_of, pictures
 from tests.snapshot.worlds import MODELS, Dice, draw_graph, world
 
+EXAMPLES = 50 if settings().max_examples == 100 else settings().max_examples  # the suite tries few, `make fuzz` many
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]  # what explains a failure takes minutes here
 
 
@@ -45,7 +46,9 @@ def keeps_the_laws(engine: Engine, dice: Dice) -> None:
             assert all(inspect(copy).session is None for copy in each)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], phases=PHASES)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], phases=PHASES, max_examples=EXAMPLES
+)
 @given(st.data())
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 def test_a_copy_holds_and_tells_the_same_in_both_encodings(engine: Engine, data: st.DataObject) -> None:

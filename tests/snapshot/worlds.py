@@ -248,7 +248,8 @@ class Editor:
     def __init__(self, dice: Dice, roots: Sequence[Any], *, flushable: bool = False) -> None:
         self.dice = dice
         self.pool: list[Any] = [state.obj() for state in walk(roots)]
-        # SQLAlchemy cannot flush a column that was deleted with `del`, nor a key that other rows refer to.
+        # SQLAlchemy cannot flush a column that was deleted with `del`, nor a key that other rows refer to. And of a
+        # reference that was set unseen, while its former owner's collection is loaded, each side tells something else.
         self.flushable = flushable
         self.made = 0
         # What is compared by its values, and lacks some, breaks off in the midst of SQLAlchemy's work.
@@ -338,6 +339,8 @@ class Editor:
         return fitting[at] if at < len(fitting) else self.new(rel.target.class_)
 
     def _reference(self, obj: Any, rel: Relationship) -> None:
+        if self.flushable and rel.inverse and rel.key not in obj.__dict__ and inspect(obj).key is not None:
+            return
         what = self.dice.number(0, 4)
         if what == 0 and obj.__dict__.get(rel.key) is not None:
             delattr(obj, rel.key)
