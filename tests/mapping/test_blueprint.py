@@ -210,10 +210,10 @@ def test_a_foreign_key_knows_the_reference_that_it_serves() -> None:
 
 
 def test_the_fingerprint_is_that_of_the_mapping() -> None:
-    same, again = blueprint(Customer).fingerprint(), blueprint(Customer).fingerprint()
+    same, again = blueprint(Customer).fingerprint, blueprint(Customer).fingerprint
     assert same == again
     assert len(same) == 12
-    assert len({blueprint(class_).fingerprint() for class_ in (Customer, Order, Line, Node)}) == 4
+    assert len({blueprint(class_).fingerprint for class_ in (Customer, Order, Line, Node)}) == 4
 
 
 def test_a_getter_gives_tuples_for_any_number_of_keys() -> None:

@@ -437,8 +437,8 @@ def test_what_renames_cannot_mean_is_the_callers_mistake(
 
 
 def test_the_fingerprint_tells_two_versions_apart() -> None:
-    assert blueprint(Customer).fingerprint() != blueprint(Kunde).fingerprint()
-    assert blueprint(Kunde).fingerprint() == document_of(Kunde(id=1))["tables"][0]["schema"]
+    assert blueprint(Customer).fingerprint != blueprint(Kunde).fingerprint
+    assert blueprint(Kunde).fingerprint == document_of(Kunde(id=1))["tables"][0]["schema"]
 
 
 # --- anything --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal, cast
 
@@ -111,6 +112,7 @@ class Blueprint:
         """The class that identity keys of this mapper carry: a table of its own (concrete) makes keys of its own."""
         return identity_class(self.mapper)
 
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve hex digits over attribute names, column types and relationships: changes when the mapping does."""
         lines = [f"{key}:{type(column.type).__name__}" for key, column in sorted(self.columns.items())]

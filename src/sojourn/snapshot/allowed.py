@@ -57,7 +57,7 @@ class Allowed:
     def has(self, entity: str, fingerprint: str) -> bool:
         """Whether exactly one class has this name, and its mapping is the one that the fingerprint is of."""
         found = self._mappers.get(entity, set())
-        return len(found) == 1 and blueprint(next(iter(found))).fingerprint() == fingerprint
+        return len(found) == 1 and blueprint(next(iter(found))).fingerprint == fingerprint
 
 
 def _mappers(models: Any) -> Iterable[Mapper[Any]]:

@@ -94,7 +94,7 @@ def _document_out(snapshot: Snapshot, encoding: Encoding, *, wide: bool) -> dict
 
 
 def _table_out(table: Table, packed: bool, wide: bool) -> dict[str, Any]:
-    always = {"entity": table.plan.entity, "schema": table.plan.fingerprint(), "columns": table.columns}
+    always = {"entity": table.plan.entity, "schema": table.plan.fingerprint, "columns": table.columns}
     sometimes = {
         "new": table.tokens,
         "identity_token": table.identity_token,
@@ -176,7 +176,7 @@ class _Reader:
             rows = raw.rows if kept is None else self._cells(raw, kept, f"{where}.rows")
             return self._table(plan, msgspec.structs.replace(adapted.table, rows=rows), where)
         except SnapshotError as error:
-            changed = raw.schema != plan.fingerprint()
+            changed = raw.schema != plan.fingerprint
             remedy = error.remedy or (f"It was written with another mapping of {plan.entity}." if changed else "")
             raise SnapshotError(error.what, where=adapted.place(error.where), remedy=remedy) from error
 

@@ -53,7 +53,7 @@ class Evolution:
 
         Raises SnapshotError where two attributes of the document would have one name.
         """
-        names = self._names(plan) if table.schema != plan.fingerprint() else {}
+        names = self._names(plan) if table.schema != plan.fingerprint else {}
         table = _renamed(table, names, where) if names else table
         if self.ignores:
             return _without_unknown(table, plan)
