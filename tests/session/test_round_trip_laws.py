@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import event as note
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, Table, inspect, select, update
+from sqlalchemy import Connection, Engine, String, Table, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,7 +29,7 @@ from tests.snapshot.worlds import METADATAS, MODELS, Dice, draw_graph, world
 TABLES: list[Table] = [table for metadata in METADATAS for table in metadata.sorted_tables]
 
 
-EXAMPLES = 50 if settings().max_examples == 100 else settings().max_examples  # the suite tries few, `make fuzz` many
+EXAMPLES = 50 if settings().max_examples == 100 else settings().max_examples  # few in the suite
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]  # what explains a failure takes minutes here
 
 
@@ -90,7 +90,7 @@ def others_work(dice: Dice, connection: Connection, objs: list[Any]) -> None:
     """Somebody else changes a column, or removes what hangs on nothing, of some of the rows of the graph."""
     for obj in dice.some_of([obj for obj in objs if inspect(obj).key], 2) if objs else ():
         table: Any = blueprint(obj).mapper.local_table
-        texts = [one for one in table.columns if not one.foreign_keys and one.type.python_type is str]
+        texts = [one for one in table.columns if not one.foreign_keys and isinstance(one.type, String)]
         identity = zip(table.primary_key, inspect(obj).key[1], strict=True)
         where = [column == value for column, value in identity]
         if texts:

@@ -18,7 +18,7 @@ from sojourn.snapshot import dumps, loads
 from tests.snapshot.laws import ENCODINGS, differences, name_of, pictures
 from tests.snapshot.worlds import MODELS, Dice, draw_graph, world
 
-EXAMPLES = 50 if settings().max_examples == 100 else settings().max_examples  # the suite tries few, `make fuzz` many
+EXAMPLES = 50 if settings().max_examples == 100 else settings().max_examples  # few in the suite
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]  # what explains a failure takes minutes here
 
 

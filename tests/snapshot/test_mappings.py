@@ -148,6 +148,19 @@ def test_what_moved_to_a_new_owner_is_no_orphan(session: Session, trip: Trip) ->
     assert not is_orphan(inspect(new_copy.passport))
 
 
+def test_a_new_child_that_refers_to_its_owner_is_no_orphan_where_the_owner_knows_nothing_of_it(
+    session: Session, trip: Trip
+) -> None:
+    stored(session, Article(id=1, title="t"))
+    article = session.query(Article).one()
+    note = Note(keyword="k", text="x", article=article)
+    assert not is_orphan(inspect(note))
+    detach(session, article)
+    _, copy = trip([article, note], relations.Base)
+    assert copy.article.id == 1
+    assert not is_orphan(inspect(copy))
+
+
 def test_association_objects_travel_between_their_two_sides(session: Session, trip: Trip) -> None:
     ann, club = Person(id=1, name="Ann"), Club(id=1, name="C")
     stored(session, Membership(person=ann, club=club, role="chair"))

@@ -239,8 +239,16 @@ def _mark_removed(built: _Built, nodes: Sequence[Any]) -> None:
 
 def _mark_added(built: _Built, nodes: Sequence[Any]) -> None:
     for edit, key, before, now in _changed_members(built):
+        inverse = _owning(built.plan.relationships[key])
         for node in (*_without(now, before), *edit.added.get(key, ())):
             set_parent(built.state(edit.row), key, instance_state(nodes[node]))
+            if inverse is not None:  # the owner's collection may not be loaded
+                set_parent(instance_state(nodes[node]), inverse, built.state(edit.row))
+
+
+def _owning(relationship: Relationship) -> str | None:
+    """The other side of a reference to one."""
+    return relationship.inverse if relationship.direction == "to one" else None
 
 
 def _mark_new(built: _Built, nodes: Sequence[Any]) -> None:
