@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session, selectinload
 
 from sojourn.errors import ConflictError
@@ -311,31 +311,6 @@ def test_a_session_with_several_databases_reads_each_where_it_is(sqlite: Databas
 # --- a long chain ----------------------------------------------------------------------------------------------------
 
 LONG = 100_000
-
-
-def test_a_chain_of_a_hundred_thousand_comes_home_without_recursion(sqlite: Database) -> None:
-    sqlite.create(keys.Base.metadata)
-    with sqlite.session() as session:
-        session.execute(
-            insert(Legacy),
-            [{"id": number, "name": "n", "parent_id": number - 1 or None} for number in range(1, LONG + 1)],
-        )
-        session.commit()
-    with sqlite.session() as session:
-        objs = session.scalars(select(Legacy).order_by(Legacy.id)).all()
-        last = detach(session, objs, selectinload(Legacy.parent))[-1]
-    del objs
-    node, depth = last, 1
-    while node.parent is not None:
-        node, depth = node.parent, depth + 1
-    assert depth == LONG
-    node.name = last.name = "edited"
-    with sqlite.session() as session, sqlite.statements() as log:
-        report = attach(session, last)
-        assert report.statements == 1
-        assert (len(report.updated), len(report.unchanged)) == (2, LONG - 2)
-        session.commit()
-        assert columns_set(log) == [("tbl_legacy", ["nm"])]
 
 
 def test_a_chain_of_a_hundred_thousand_new_objects_comes_home_without_recursion(sqlite: Database) -> None:

@@ -282,17 +282,6 @@ def test_a_chain_of_100_000_objects_is_not_too_deep() -> None:
     assert names == [str(number) for number in reversed(range(100_000))]
 
 
-def test_a_chain_of_100_000_objects_leaves_and_comes_back() -> None:
-    chain = {
-        "columns": ["id"],
-        "rows": [[at] for at in range(100_000)],
-        "references": {"parent": [*range(1, 100_000), None]},
-    }
-    table = {"entity": "Legacy", "schema": "0" * 12, **chain}
-    document = document_of(loads(encoded({"sojourn": 1, "roots": [0], "tables": [table]}), Legacy))
-    assert {key: document["tables"][0][key] for key in chain} == chain
-
-
 def test_a_chain_of_new_objects_is_not_too_deep() -> None:
     end = None
     for number in range(5_000):
