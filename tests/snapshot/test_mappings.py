@@ -26,7 +26,7 @@ from tests.models.dataclasses_ import MADE, Basket, Branch, Fruit, Leaf, Stone, 
 from tests.models.inheritance import Animal, Car, Cat, Dog, Lorry, Owner, Puppy, Truck, Vehicle
 from tests.models.keys import Node
 from tests.models.loading import Player, Team
-from tests.models.odd import Album, Box, Corner, Desk, Paper, Pile, Pin, Watched
+from tests.models.odd import Album, Box, Corner, Cover, Desk, Paper, Pile, Pin, Watched
 from tests.models.peculiar import (
     Boss,
     Bottle,
@@ -146,6 +146,18 @@ def test_what_moved_to_a_new_owner_is_no_orphan(session: Session, trip: Trip) ->
     copy, new_copy = trip([ann, new], relations.Base)
     assert copy.passport is None
     assert not is_orphan(inspect(new_copy.passport))
+
+
+def test_what_moved_to_a_new_owner_that_it_does_not_refer_to_is_no_orphan(session: Session, trip: Trip) -> None:
+    stored(session, Album(id=1, title="a", cover=Cover(id=1, colour="red")))
+    one = session.query(Album).options(selectinload(Album.cover)).one()
+    session.expunge_all()
+    cover, one.cover = one.cover, None
+    two = Album(title="new", cover=cover)
+    assert not is_orphan(inspect(cover))
+    one_copy, two_copy = trip([one, two], odd.Base)
+    assert one_copy.cover is None
+    assert not is_orphan(inspect(two_copy.cover))
 
 
 def test_a_new_child_that_refers_to_its_owner_is_no_orphan_where_the_owner_knows_nothing_of_it(
