@@ -1,12 +1,13 @@
 """The only wing that touches SQLAlchemy's private parts, in a few small rooms.
 
 Everything here is a small named operation: what it needs from SQLAlchemy that has no public spelling, and why. The rest
-of sojourn calls these names, so a change in SQLAlchemy is work in one place. `tests/test_sqlalchemy_internals.py`
+of sojourn calls these names, so a change in SQLAlchemy is work in one place. `tests/sqlalchemy_internals/`
 checks each operation against what SQLAlchemy itself does, on every supported version.
 
 The names used: `InstanceState.committed_state`, `.callables`, `.expired_attributes`, `.parents`, `._strong_obj`,
 `._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`,
-`._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`;
+`._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`,
+`._state_constructor`, `._state_setter`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
 `TypeEngine._variant_mapping`.
