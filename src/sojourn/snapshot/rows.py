@@ -1,7 +1,7 @@
 """The rows and edits of one table, between Python values and what stands in a document.
 
-Going out, of most columns only the types are looked at, and whole columns go to their codecs only where something has to
-be changed. Coming in, the encoding has read each row by the codecs' `wire` or `wide` types, and only columns whose codec
+Going out, of most columns only the types are looked at; whole columns go to their codecs only where something has to be
+changed. Coming in, the encoding has read each row by the codecs' `wire` or `wide` types, and only columns whose codec
 asks for it are touched again.
 """
 
