@@ -84,6 +84,39 @@ def test_a_mutable_value_that_came_home_is_tracked_on_the_instance_that_was_ther
     assert row(database, Settings, 1).tracked == {"mine": 1, "home": 2}
 
 
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("attribute", ["plain", "tracked"])
+def test_verify_none_writes_what_was_changed_in_place(database: Database, attribute: str, again: bool) -> None:
+    database.create(columns.Base.metadata)
+    with others(database) as session:
+        session.add(Settings(id=1, name="name", plain={"a": [1]}, tracked={"a": [1]}))
+    [mine] = away(database, Settings)
+    getattr(mine, attribute)["a"].append("mine")  # which MutableDict does not see either
+    if again:
+        setattr(mine, attribute, getattr(mine, attribute))  # to SQLAlchemy nothing was changed by that
+    with database.session() as session, database.statements() as log:
+        assert attach(session, mine, verify="none").updated == [mine]
+        session.commit()
+        assert columns_set(log) == [("settings", [attribute])]
+    assert getattr(row(database, Settings, 1), attribute) == {"a": [1, "mine"]}
+
+
+@pytest.mark.parametrize("attribute", ["plain", "tracked"])
+def test_verify_none_writes_nothing_where_what_was_changed_in_place_was_changed_back(
+    database: Database, attribute: str
+) -> None:
+    database.create(columns.Base.metadata)
+    with others(database) as session:
+        session.add(Settings(id=1, name="name", plain={"a": [1]}, tracked={"a": [1]}))
+    [mine] = away(database, Settings)
+    getattr(mine, attribute)["a"].append("mine")
+    getattr(mine, attribute)["a"].pop()
+    with database.session() as session, database.statements() as log:
+        assert attach(session, mine, verify="none").updated == []
+        session.commit()
+        assert log.updates == []
+
+
 # --- deferred columns and unknown bases ------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.base import TOKEN, forget
+from sojourn.mapping.base import TOKEN, base_value, forget
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.graph import followed
 from sojourn.session.decide import Decider
@@ -24,7 +24,7 @@ from sojourn.session.newcomers import bring
 from sojourn.session.relate import Relating
 from sojourn.session.rows import Reader
 from sojourn.session.verdict import Verdict
-from sojourn.session.write import follow_foreign_keys, refer_anew, take_row, write_values
+from sojourn.session.write import follow_foreign_keys, refer_anew, take_row, write_bases, write_values
 from sojourn.sqlalchemy_internals import (
     State,
     attach_pending,
@@ -82,6 +82,9 @@ class Homecoming:
             for state in [*self.incoming.states, *self.incoming.at_home]:
                 if state not in self.incoming.homes and state not in self.skipped:
                     self._repoint(state)
+        for verdict in self.verdicts.values():
+            if verdict.fate == "as is":
+                self._record(verdict)
         self._bring_in(
             [one for one in self.incoming.states if one not in self.incoming.homes and one not in self.skipped]
         )
@@ -155,6 +158,12 @@ class Homecoming:
             forget_edit(home, rel.key)
             set_parent(owner, rel.inverse, home)
             self.relating.enter(owner, rel.inverse, home.obj())
+
+    def _record(self, verdict: Verdict) -> None:
+        """What was changed in place, SQLAlchemy has not seen, or takes for unchanged: it is told before we forget it."""
+        state = verdict.arrival.state
+        bases = {key: base_value(state, key) for key in verdict.arrival.columns}
+        write_bases(state, {key: base for key, base in bases.items() if base is not UNKNOWN})
 
     def _bring_in(self, coming: list[State]) -> None:
         attach_persistent(self.session, [state for state in coming if state.key is not None])
