@@ -160,7 +160,7 @@ class Homecoming:
             self.relating.enter(owner, rel.inverse, home.obj())
 
     def _record(self, verdict: Verdict) -> None:
-        """What was changed in place, SQLAlchemy has not seen, or takes for unchanged: it is told before we forget it."""
+        """SQLAlchemy has not seen what was changed in place: it is told before the copy of the base is dropped."""
         state = verdict.arrival.state
         bases = {key: base_value(state, key) for key in verdict.arrival.columns}
         write_bases(state, {key: base for key, base in bases.items() if base is not UNKNOWN})
