@@ -27,6 +27,7 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from sojourn.errors import NotMappedError
+from sojourn.mapping.columns import python_type_of
 from sojourn.sqlalchemy_internals import class_notes, identity_class
 
 _KEY = "sojourn.blueprint"
@@ -224,11 +225,8 @@ def _is_generated(column: Column[Any]) -> bool:
 def _is_mutable(type_: TypeEngine[Any]) -> bool:
     if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         return True  # what it makes of its column's type is its own business: a dict of a string, say
-    try:
-        python_type = type_.python_type
-    except NotImplementedError:
-        return True
-    return not issubclass(python_type, _IMMUTABLE)
+    python_type = python_type_of(type_)
+    return python_type is None or not issubclass(python_type, _IMMUTABLE)
 
 
 def _relationship(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Relationship:

@@ -14,6 +14,7 @@ from sqlalchemy import ARRAY, JSON, DateTime, Enum, String, Time, Uuid
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from sojourn.mapping.columns import python_type_of
 from sojourn.snapshot.codecs.registry import class_codec
 from sojourn.snapshot.values import registered_codec
 
@@ -71,11 +72,8 @@ def or_null(schema: Schema) -> Schema:
 
 
 def _by_python_type(type_: TypeEngine[Any]) -> Schema:
-    try:
-        python_type = type_.python_type
-    except NotImplementedError:
-        return {}
-    if class_codec(python_type) is not None:
+    python_type = python_type_of(type_)
+    if python_type is None or class_codec(python_type) is not None:
         return {}
     if issubclass(python_type, enum.Flag):
         return {"type": "array", "items": {"enum": [member.name for member in python_type]}, "uniqueItems": True}

@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from sojourn.errors import SnapshotError
 from sojourn.mapping.blueprint import Blueprint
+from sojourn.mapping.columns import python_type_of
 from sojourn.snapshot.codecs.arrays import HSTORE, SET, array_codec
 from sojourn.snapshot.codecs.bits import BIT
 from sojourn.snapshot.codecs.codec import Codec, Values
@@ -79,7 +80,7 @@ def _codec(type_: TypeEngine[Any]) -> Codec | None:
     if registered is not None or any(isinstance(layer, PickleType) for layer in layers):
         return registered
     *decorators, last = layers
-    declared = next(filter(None, map(_python_type, decorators)), None)
+    declared = next(filter(None, map(python_type_of, decorators)), None)
     if declared is not None:
         return _class_codec(declared)
     if isinstance(last, ARRAY):
@@ -91,7 +92,7 @@ def _codec(type_: TypeEngine[Any]) -> Codec | None:
 
 def _by_python_type(type_: TypeEngine[Any], certain: bool) -> Codec | None:
     """A decorator may make other values of those of the type that it decorates, and so may a type's variants."""
-    python_type = _python_type(type_)
+    python_type = python_type_of(type_)
     codec = BARE if python_type is None else _class_codec(python_type)
     if codec is None or codec.takes is None or (certain and codec is not BARE):
         return codec
@@ -120,12 +121,3 @@ def _class_codec(kind: type) -> Codec | None:
     if issubclass(kind, enum.Enum):
         return enum_codec(kind)
     return DOCUMENT if kind in {dict, list} else SCALARS.get(kind) or ADDRESSES.get(kind)
-
-
-def _python_type(type_: TypeEngine[Any]) -> type | None:
-    """None where the type does not say it: SQLAlchemy 2.0 raises then, and 2.1 says object."""
-    try:
-        python_type = type_.python_type
-    except NotImplementedError:
-        return None
-    return None if python_type is object else python_type
