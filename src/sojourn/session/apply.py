@@ -7,7 +7,6 @@ step by hand. The session's own events (`before_attach` and its like) fire as wi
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Hashable
 from typing import Any
 
@@ -15,7 +14,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.base import TOKEN, base_value, forget
+from sojourn.mapping.base import base_value, forget
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.graph import followed
 from sojourn.session.decide import Decider
@@ -23,6 +22,7 @@ from sojourn.session.incoming import Incoming
 from sojourn.session.newcomers import bring
 from sojourn.session.relate import Relating
 from sojourn.session.rows import Reader
+from sojourn.session.tokens import remember_token, token_of
 from sojourn.session.verdict import Verdict
 from sojourn.session.write import follow_foreign_keys, refer_anew, take_row, write_bases, write_values
 from sojourn.sqlalchemy_internals import (
@@ -46,8 +46,6 @@ from sojourn.sqlalchemy_internals import (
     take_out,
     unload,
 )
-
-_TOKENS = "sojourn.tokens"
 
 
 class Homecoming:
@@ -262,8 +260,6 @@ class Homecoming:
 
     def _remember_tokens(self) -> None:
         for verdict in self.verdicts.values():
-            state = verdict.arrival.state
-            token = state.info.get(TOKEN) if "info" in state.__dict__ else None
+            token = token_of(verdict.arrival.state)
             if token is not None:
-                known = self.session.info.setdefault(_TOKENS, weakref.WeakValueDictionary())
-                known[token] = (verdict.arrival.home or state).obj()
+                remember_token(self.session, token, verdict.home.obj())

@@ -15,23 +15,21 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, WrongSessionError
-from sojourn.mapping.base import TOKEN, base_value, edited_columns
+from sojourn.mapping.base import base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class, walk
 from sojourn.mapping.identity import Identity, assumed_identity
+from sojourn.session.tokens import known_tokens, token_of
 from sojourn.sqlalchemy_internals import (
     State,
     base_of,
     edited_keys,
     held_by,
-    in_session,
     members,
     pending_mutations,
     pending_states,
     whereabouts,
 )
-
-_TOKENS = "sojourn.tokens"
 
 
 @dataclass(eq=False, slots=True)
@@ -155,12 +153,6 @@ def _reach(roots: Sequence[Any]) -> list[State]:
         roots = [*roots, *pending]
 
 
-def known_tokens(session: Session) -> dict[Any, State]:
-    """The keyless new objects that came home to this session before, by the token that travels with them."""
-    attached = session.info.get(_TOKENS, {})
-    return {token: instance_state(obj) for token, obj in attached.items() if in_session(instance_state(obj), session)}
-
-
 def edited_at_home(states: Iterable[State], roots: Sequence[Any]) -> Incoming:
     """States that are in the session already, sorted as if they came home: what refresh merges. Database: none."""
     found = Incoming(list(roots), {}, list(states), {}, {}, [])
@@ -229,7 +221,7 @@ def _match(session: Session, found: Incoming, given: Iterable[tuple[State, Ident
     unique: dict[Hashable, State] = {}
     for state, identity in given:
         # A new object without a key is known by the token that travels with it, if it has travelled.
-        token = state.info.get(TOKEN) if state.key is None and "info" in state.__dict__ else None
+        token = token_of(state) if state.key is None else None
         name: Hashable = identity or token
         if name is not None and name in unique:
             _unify(found, unique, name, state)
