@@ -348,7 +348,10 @@ class Editor:
             setattr(obj, rel.key, None if what == 1 else self._target(rel))
 
     def _collection(self, obj: Any, rel: Relationship) -> None:
-        held = getattr(obj, rel.key)  # loads, or is refused
+        try:
+            held = getattr(obj, rel.key)  # loads, or is refused
+        except (KeyError, ValueError):
+            return  # SQLAlchemy takes out what was taken out unseen, and breaks off where the row is not there either
         adapter = collection_adapter(held)
         known = list(members(held))
         what = self.dice.number(0, 6)
