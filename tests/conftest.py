@@ -1,4 +1,5 @@
-"""Fixtures for all tests: `database` (each database in turn) and `sqlite` (only SQLite). See tests/databases.py.
+"""Fixtures for all tests: `database` (each database in turn), `sqlite` (only SQLite), see tests/databases.py, and
+`session` (on the shop of tests/models/shop.py, unless a module makes its own).
 
 A server that does not answer skips its tests with the reason; with CI=true it is an error, so that CI cannot pass by
 skipping.
@@ -17,9 +18,11 @@ import hypothesis
 import pytest
 import sqlalchemy
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from sojourn.snapshot.encoding import encode
 from tests.databases import NAMES, Database, ServerUnreachableError, server_engine, sqlite_database
+from tests.models import shop
 from tests.snapshot.documents import validating
 
 # No deadline: on two busy cores the time of one example says nothing about the code. The suite tries the same examples
@@ -43,6 +46,17 @@ def sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
     _note_database(request, "sqlite")
     with sqlite_database(tmp_path) as database:
         yield database
+
+
+@pytest.fixture
+def session(sqlite: Database) -> Iterator[Session]:
+    """A session that holds nothing yet, on two customers with two orders of two lines each."""
+    sqlite.create(shop.Base.metadata)
+    with sqlite.session() as session:
+        shop.fill(session, customers=2, orders=2, lines=2)
+        session.commit()
+    with sqlite.session() as session:
+        yield session
 
 
 @pytest.fixture(params=NAMES)

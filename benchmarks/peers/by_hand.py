@@ -1,6 +1,7 @@
 """Dicts written by hand and orjson; back through the constructors of the ORM classes, which makes transient objects.
 
-orjson writes dates, UUIDs and Enum members itself; Decimals and bytes are turned into text here.
+orjson writes dates, UUIDs and Enum members itself; Decimals and bytes are turned into text here. On the way back what
+JSON has no form for is made of its text, in the dict that was read.
 """
 
 from __future__ import annotations
@@ -61,35 +62,20 @@ def _line_out(line: Line) -> dict[str, Any]:
 
 
 def _customer_in(found: dict[str, Any]) -> Customer:
-    return Customer(
-        id=found["id"],
-        name=found["name"],
-        email=found["email"],
-        city=found["city"],
-        balance=Decimal(found["balance"]),
-        orders=[_order_in(order) for order in found["orders"]],
-    )
+    found["balance"] = Decimal(found["balance"])
+    found["orders"] = [_order_in(order) for order in found["orders"]]
+    return Customer(**found)
 
 
 def _order_in(found: dict[str, Any]) -> Order:
-    return Order(
-        id=found["id"],
-        customer_id=found["customer_id"],
-        number=found["number"],
-        status=found["status"],
-        placed_at=datetime.fromisoformat(found["placed_at"]),
-        lines=[_line_in(line) for line in found["lines"]],
-    )
+    found["placed_at"] = datetime.fromisoformat(found["placed_at"])
+    found["lines"] = [_line_in(line) for line in found["lines"]]
+    return Order(**found)
 
 
 def _line_in(found: dict[str, Any]) -> Line:
-    return Line(
-        id=found["id"],
-        order_id=found["order_id"],
-        sku=found["sku"],
-        qty=found["qty"],
-        price=Decimal(found["price"]),
-    )
+    found["price"] = Decimal(found["price"])
+    return Line(**found)
 
 
 def _record_out(record: Record) -> dict[str, Any]:
@@ -123,30 +109,13 @@ def _record_out(record: Record) -> dict[str, Any]:
 
 
 def _record_in(found: dict[str, Any]) -> Record:
-    return Record(
-        id=found["id"],
-        rank=found["rank"],
-        count=found["count"],
-        visits=found["visits"],
-        serial=found["serial"],
-        offset=found["offset"],
-        code=found["code"],
-        name=found["name"],
-        email=found["email"],
-        city=found["city"],
-        note=found["note"],
-        ratio=found["ratio"],
-        score=found["score"],
-        price=Decimal(found["price"]),
-        weight=None if found["weight"] is None else Decimal(found["weight"]),
-        active=found["active"],
-        checked=found["checked"],
-        born=date.fromisoformat(found["born"]),
-        created_at=datetime.fromisoformat(found["created_at"]),
-        changed_at=None if found["changed_at"] is None else datetime.fromisoformat(found["changed_at"]),
-        seen_at=datetime.fromisoformat(found["seen_at"]),
-        token=UUID(found["token"]),
-        grade=None if found["grade"] is None else Grade(found["grade"]),
-        digest=b64decode(found["digest"]),
-        extra=found["extra"],
-    )
+    found["price"] = Decimal(found["price"])
+    found["weight"] = None if found["weight"] is None else Decimal(found["weight"])
+    found["born"] = date.fromisoformat(found["born"])
+    found["created_at"] = datetime.fromisoformat(found["created_at"])
+    found["changed_at"] = None if found["changed_at"] is None else datetime.fromisoformat(found["changed_at"])
+    found["seen_at"] = datetime.fromisoformat(found["seen_at"])
+    found["token"] = UUID(found["token"])
+    found["grade"] = None if found["grade"] is None else Grade(found["grade"])
+    found["digest"] = b64decode(found["digest"])
+    return Record(**found)

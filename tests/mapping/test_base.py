@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, inspect
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.ext.mutable import MutableDict, MutableList
@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstanceState
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.base import base_value, copied, edited_columns, forget, put_back, remember, remember_value, same
 from sojourn.mapping.blueprint import blueprint
+from sojourn.mapping.identity import state_of
 from tests.databases import Database
 from tests.models import columns, odd
 from tests.models.columns import Settings
@@ -38,11 +39,6 @@ def settings(sqlite: Database) -> Settings:
         session.expunge(settings)
     remember(state_of(settings), PLAN)
     return settings
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
 
 
 def edited(settings: Settings) -> dict[str, tuple[Any, Any]]:

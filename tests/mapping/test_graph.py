@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
-import pytest
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from sojourn.mapping.graph import by_class, former, walk
 from sojourn.mapping.identity import state_of
 from tests.databases import Database
-from tests.models import shop
 from tests.models.keys import Node
 from tests.models.odd import Ball, Box, Pin
 from tests.models.relations import Article, Link, Note, Tag
@@ -21,16 +18,6 @@ from tests.models.shop import Customer, Line, Order
 
 def reached(*objects: object) -> list[object]:
     return [state.obj() for state in walk(objects)]
-
-
-@pytest.fixture
-def session(sqlite: Database) -> Iterator[Session]:
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=1, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
 
 
 def test_what_is_loaded_is_reached_once_and_breadth_first(session: Session, sqlite: Database) -> None:

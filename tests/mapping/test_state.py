@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -16,23 +16,13 @@ from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.state import Change, Changes, CollectionChange, changes, state
 from sojourn.sqlalchemy_internals import set_base
 from tests.databases import Database
-from tests.models import columns, odd, relations, shop, styles
+from tests.models import columns, odd, relations, styles
 from tests.models.columns import Document, Point, Settings, Shape
 from tests.models.loading import Player, Team
 from tests.models.odd import Ball, Box, Corner, Cube, Pin
 from tests.models.relations import Article, Note
 from tests.models.shop import Customer, Line, Order
 from tests.models.styles import Invoice, Item
-
-
-@pytest.fixture
-def session(sqlite: Database) -> Iterator[Session]:
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=2, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
 
 
 @pytest.fixture

@@ -85,10 +85,6 @@ stone_table = Table(
 imperative.map_imperatively(Stone, stone_table, properties={"parts": relationship(Stone, order_by=stone_table.c.id)})
 
 
-def _made(word: str) -> None:
-    MADE.append(word)
-
-
 # SQLAlchemy reads no annotations of attrs, so its classes are mapped imperatively.
 
 

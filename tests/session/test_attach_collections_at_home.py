@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import inspect
+from sqlalchemy.orm import Session
 
 from sojourn.errors import ConflictError, MissingRowError
 from sojourn.session.attach import attach
@@ -56,17 +57,23 @@ def test_a_child_that_i_removed_and_the_session_has_edited_is_a_conflict(databas
     assert row(database, Line, 1).qty == 50
 
 
+def doom_first_line(session: Session, order: Order, way: str) -> Line:
+    """The session is about to delete the first line."""
+    line = order.lines[0]
+    if way == "delete":
+        session.delete(line)
+    else:
+        order.lines.remove(line)
+    return line
+
+
 @pytest.mark.parametrize("way", ["delete", "remove"])
 def test_an_edit_of_what_the_session_is_about_to_delete_is_a_missing_row(database: Database, way: str) -> None:
     customer, order = one_order(database)
     order.lines[0].qty = 50
     with database.session() as session:
         home = held(session)
-        doomed = home.lines[0]
-        if way == "delete":
-            session.delete(doomed)
-        else:
-            home.lines.remove(doomed)
+        doomed = doom_first_line(session, home, way)
         with pytest.raises(MissingRowError) as caught:
             attach(session, customer)
         assert [conflict.identity for conflict in caught.value.conflicts] == [inspect(doomed).key]
@@ -82,11 +89,7 @@ def test_what_the_session_is_about_to_delete_can_be_kept(database: Database, way
     order.lines[0].qty = 50
     with database.session() as session:
         home = held(session)
-        doomed = home.lines[0]
-        if way == "delete":
-            session.delete(doomed)
-        else:
-            home.lines.remove(doomed)
+        doomed = doom_first_line(session, home, way)
         report = attach(session, customer, on_missing="recreate")
         assert report.of(order.lines[0]) is doomed
         assert doomed not in session.deleted

@@ -52,16 +52,6 @@ WHOLE = selectinload(Customer.orders).selectinload(Order.lines)
 
 
 @pytest.fixture
-def session(sqlite: Database) -> Iterator[Session]:
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=2, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
-
-
-@pytest.fixture
 def related(sqlite: Database) -> Iterator[Session]:
     sqlite.create(relations.Base.metadata)
     with sqlite.session() as session:

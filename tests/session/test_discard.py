@@ -27,16 +27,6 @@ from tests.models.shop import Customer, Line, Order
 
 
 @pytest.fixture
-def session(sqlite: Database) -> Iterator[Session]:
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=2, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
-
-
-@pytest.fixture
 def orders(session: Session) -> list[Order]:
     """The orders 1 and 2, with lines [1, 2] and [3, 4]."""
     return list(session.scalars(select(Order).where(Order.id < 3).options(selectinload(Order.lines))))

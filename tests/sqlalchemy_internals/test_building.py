@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session, configure_mappers, lo
 
 from sojourn import sqlalchemy_internals as internals
 from sojourn.errors import NotLoadedError
+from sojourn.mapping.identity import state_of
 from tests.databases import Database
 from tests.models import columns, odd, shop
 from tests.models.columns import Document, Point, Settings, Shape
@@ -32,11 +33,6 @@ def session(sqlite: Database) -> Iterator[Session]:
         session.commit()
     with sqlite.session() as session:
         yield session
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
 
 
 def mapper_of(class_: type[Any]) -> Mapper[Any]:

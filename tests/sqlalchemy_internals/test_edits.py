@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, inspect, select
+from sqlalchemy import event, func, select
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import InstanceState, Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import has_parent, set_committed_value
 
 from sojourn import sqlalchemy_internals as internals
 from sojourn.errors import UNKNOWN
+from sojourn.mapping.identity import state_of
 from tests.databases import Database
-from tests.models import columns, odd, relations, shop
+from tests.models import columns, odd, relations
 from tests.models.columns import Settings
 from tests.models.odd import Ball, Box, Corner, Desk, Paper, Pin
 from tests.models.relations import Article, Link, Note
@@ -26,30 +27,15 @@ State = InstanceState[Any]
 
 
 @pytest.fixture
-def shop_(sqlite: Database) -> Iterator[Session]:
-    """Orders 1 and 2 with the lines [1, 2] and [3, 4]."""
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=1, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
-
-
-@pytest.fixture
-def orders(shop_: Session) -> list[Order]:
-    return list(shop_.scalars(select(Order).options(selectinload(Order.lines)).order_by(Order.id)))
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
+def orders(session: Session) -> list[Order]:
+    """The orders 1 and 2, with lines [1, 2] and [3, 4]."""
+    return list(session.scalars(select(Order).where(Order.id < 3).options(selectinload(Order.lines))))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_base_is_what_the_history_calls_deleted(shop_: Session, orders: list[Order]) -> None:
+def test_the_base_is_what_the_history_calls_deleted(session: Session, orders: list[Order]) -> None:
     order = orders[0]
     state, customer = state_of(order), order.customer
     assert not list(internals.edited_keys(state))
@@ -63,13 +49,13 @@ def test_the_base_is_what_the_history_calls_deleted(shop_: Session, orders: list
     for key in ("status", "id", "customer"):
         assert [internals.base_of(state, key)] == list(state.attrs[key].history.deleted)
     assert internals.base_of(state, "lines") == [first, second]
-    shop_.expunge_all()
+    session.expunge_all()
 
 
-def test_the_base_of_what_was_not_loaded_is_unknown(shop_: Session) -> None:
-    order = shop_.get_one(Order, 1)
-    shop_.expire(order, ["status"])
-    shop_.expunge_all()
+def test_the_base_of_what_was_not_loaded_is_unknown(session: Session) -> None:
+    order = session.get_one(Order, 1)
+    session.expire(order, ["status"])
+    session.expunge_all()
     state = state_of(order)
     assert internals.base_of(state, "status") is UNKNOWN
     order.status, order.customer = "b", Customer()
@@ -94,20 +80,20 @@ def test_members_of_any_kind_of_collection() -> None:
 # --- collections that are not in memory ------------------------------------------------------------------------------
 
 
-def test_changes_of_an_unloaded_collection_are_told_and_forgotten(shop_: Session, sqlite: Database) -> None:
-    one, two = shop_.get_one(Order, 1), shop_.get_one(Order, 2)
-    line, new = shop_.get_one(Line, 1), Line()
+def test_changes_of_an_unloaded_collection_are_told_and_forgotten(session: Session, sqlite: Database) -> None:
+    one, two = session.get_one(Order, 1), session.get_one(Order, 2)
+    line, new = session.get_one(Line, 1), Line()
     line.order = new.order = two
     assert internals.pending_mutations(state_of(one), "lines") == ([], [line])
     assert internals.pending_mutations(state_of(two), "lines") == ([line, new], [])
     internals.forget_mutation(state_of(two), "lines", line)
     assert internals.pending_mutations(state_of(two), "lines") == ([new], [])
-    assert two in shop_.dirty
+    assert two in session.dirty
     internals.forget_mutation(state_of(two), "lines")
     internals.forget_mutation(state_of(two), "lines")  # nothing to forget
     internals.settle(state_of(two))
-    assert two not in shop_.dirty
-    with shop_.no_autoflush:
+    assert two not in session.dirty
+    with session.no_autoflush:
         assert [line.id for line in two.lines] == [3, 4]
 
 
@@ -133,88 +119,88 @@ def test_changes_of_dynamic_collections_are_told_and_forgotten(sqlite: Database)
         assert list(box.balls) == [ball]
 
 
-def test_a_change_of_an_unloaded_collection_is_recorded_as_a_backref_does(shop_: Session) -> None:
-    one, two = shop_.get_one(Order, 1), shop_.get_one(Order, 2)
-    added, removed = shop_.get_one(Line, 3), shop_.get_one(Line, 1)
+def test_a_change_of_an_unloaded_collection_is_recorded_as_a_backref_does(session: Session) -> None:
+    one, two = session.get_one(Order, 1), session.get_one(Order, 2)
+    added, removed = session.get_one(Line, 3), session.get_one(Line, 1)
     added.order = one
     removed.order = two
     by_hand = [internals.pending_mutations(state_of(order), "lines") for order in (one, two)]
-    shop_.expire_all()
+    session.expire_all()
     internals.change_unloaded(state_of(one), "lines", [added], [removed])
     internals.change_unloaded(state_of(two), "lines", [removed], [added])
     assert [internals.pending_mutations(state_of(order), "lines") for order in (one, two)] == by_hand
-    assert {one, two} <= set(shop_.dirty)
-    with shop_.no_autoflush:
+    assert {one, two} <= set(session.dirty)
+    with session.no_autoflush:
         assert [line.id for line in one.lines] == [2, 3]
 
 
 # --- recording and forgetting edits ----------------------------------------------------------------------------------
 
 
-def test_an_edit_that_was_recorded_is_written_as_one_that_was_set(shop_: Session, sqlite: Database) -> None:
-    order, other = shop_.get_one(Order, 1), shop_.get_one(Order, 2)
+def test_an_edit_that_was_recorded_is_written_as_one_that_was_set(session: Session, sqlite: Database) -> None:
+    order, other = session.get_one(Order, 1), session.get_one(Order, 2)
     order.status = "b"
     with sqlite.statements() as by_hand:
-        shop_.flush()
+        session.flush()
     state = state_of(other)
     state.dict["status"] = "c"
     internals.set_base(state, "status", "sent")
     assert list(state.attrs["status"].history) == [["c"], (), ["sent"]]
-    assert other in shop_.dirty
+    assert other in session.dirty
     with sqlite.statements() as recorded:
-        shop_.flush()
+        session.flush()
     assert [one.sql for one in recorded.all] == [one.sql for one in by_hand.all]
     internals.set_base(state, "number", UNKNOWN)
     assert state.attrs["number"].history.deleted == ()
     assert internals.base_of(state, "number") is UNKNOWN
 
 
-def test_a_recorded_edit_begins_a_transaction_and_keeps_its_object_alive(shop_: Session) -> None:
-    order = shop_.get_one(Order, 1)
-    shop_.commit()
+def test_a_recorded_edit_begins_a_transaction_and_keeps_its_object_alive(session: Session) -> None:
+    order = session.get_one(Order, 1)
+    session.commit()
     assert order.status
-    shop_.close()
-    shop_.add(order)
-    shop_.commit()
-    assert not shop_.in_transaction()
+    session.close()
+    session.add(order)
+    session.commit()
+    assert not session.in_transaction()
     internals.mark_modified(state_of(order))
-    assert shop_.in_transaction()
+    assert session.in_transaction()
     reference = weakref.ref(order)
     del order
     gc.collect()
     alive = reference()
     assert alive is not None
     internals.settle(state_of(alive))
-    assert not shop_.dirty
+    assert not session.dirty
     del alive
     gc.collect()
     assert reference() is None
 
 
-def test_settle_leaves_an_edited_object_alone(shop_: Session) -> None:
-    order = shop_.get_one(Order, 1)
+def test_settle_leaves_an_edited_object_alone(session: Session) -> None:
+    order = session.get_one(Order, 1)
     order.status = order.number = "b"
     for key in ("status", "number"):
-        assert order in shop_.dirty
+        assert order in session.dirty
         internals.forget_edit(state_of(order), key)
         internals.forget_edit(state_of(order), key)  # nothing to forget
         internals.settle(state_of(order))
-    assert order not in shop_.dirty
+    assert order not in session.dirty
     assert not state_of(order).modified
-    shop_.get_one(Line, 1).order = shop_.get_one(Order, 2)
+    session.get_one(Line, 1).order = session.get_one(Order, 2)
     internals.settle(state_of(order))
-    assert order not in shop_.new
+    assert order not in session.new
 
 
-def test_forgetting_all_edits_is_what_a_flush_does_to_an_object(shop_: Session, sqlite: Database) -> None:
-    order, line = shop_.get_one(Order, 1), shop_.get_one(Line, 3)
+def test_forgetting_all_edits_is_what_a_flush_does_to_an_object(session: Session, sqlite: Database) -> None:
+    order, line = session.get_one(Order, 1), session.get_one(Line, 3)
     order.status = "b"
     line.order = order
-    for obj in (order, line, shop_.get_one(Order, 2, options=[])):
+    for obj in (order, line, session.get_one(Order, 2, options=[])):
         internals.forget_edits(state_of(obj))
-    assert not shop_.dirty
+    assert not session.dirty
     with sqlite.statements() as log:
-        shop_.flush()
+        session.flush()
     assert len(log) == 0
     assert order.status == "b"
 
@@ -222,10 +208,10 @@ def test_forgetting_all_edits_is_what_a_flush_does_to_an_object(shop_: Session, 
 # --- collections -----------------------------------------------------------------------------------------------------
 
 
-def test_a_collection_that_was_put_is_as_one_that_was_loaded(shop_: Session) -> None:
-    order, line = shop_.get_one(Order, 1), shop_.get_one(Line, 3)
+def test_a_collection_that_was_put_is_as_one_that_was_loaded(session: Session) -> None:
+    order, line = session.get_one(Order, 1), session.get_one(Line, 3)
     line.order = order  # a pending addition, which a load would merge in
-    lines = list(shop_.scalars(select(Line).where(Line.order_id == 1)).unique())
+    lines = list(session.scalars(select(Line).where(Line.order_id == 1)).unique())
     internals.put_collection(state_of(order), "lines", lines)
     assert order.lines == lines
     assert internals.pending_mutations(state_of(order), "lines") == ([], [])
@@ -243,7 +229,7 @@ def test_a_new_collection_is_filled_in_its_own_class(key: str) -> None:
     assert not state_of(filled).modified
 
 
-def test_many_lists_are_filled_as_each_would_be(shop_: Session) -> None:
+def test_many_lists_are_filled_as_each_would_be(session: Session) -> None:
     lines = [Line(sku=name) for name in "abc"]
     filled = [Order(), Order(), Order()]
     known = lines[2].order = Order()
@@ -296,22 +282,22 @@ def by_recording(session: Session, order: Order, final: list[Line]) -> None:
 
 @pytest.mark.parametrize("replace", [by_events, by_recording])
 def test_an_edited_collection_is_flushed_as_one_that_events_edited(
-    shop_: Session, sqlite: Database, orders: list[Order], replace: Callable[[Session, Order, list[Line]], None]
+    session: Session, sqlite: Database, orders: list[Order], replace: Callable[[Session, Order, list[Line]], None]
 ) -> None:
     order = orders[0]
     first, second = order.lines
     new = Line(sku="new", qty=1, price=1)
-    replace(shop_, order, [second, new])
+    replace(session, order, [second, new])
     history = state_of(order).attrs["lines"].history
     assert (history.added, history.unchanged, history.deleted) == ([new], [second], [first])
-    assert order in shop_.dirty
+    assert order in session.dirty
     assert [has_parent(Order, line, "lines", optimistic=True) for line in (first, second, new)] == [False, True, True]
     assert [internals.is_orphan(state_of(line)) for line in (first, second, new)] == [True, False, False]
     with sqlite.statements() as log:
-        shop_.commit()
+        session.commit()
     assert sorted(statement.kind for statement in log.all) == ["DELETE", "INSERT"]
-    assert shop_.scalars(select(Line.id).where(Line.order_id == 1)).all() == [2, 5]
-    assert shop_.scalar(select(func.count()).select_from(Line)) == 4
+    assert session.scalars(select(Line.id).where(Line.order_id == 1)).all() == [2, 9]
+    assert session.scalar(select(func.count()).select_from(Line)) == 8
 
 
 def test_a_list_is_refilled_in_place_and_without_events(orders: list[Order]) -> None:
@@ -449,26 +435,26 @@ def test_what_was_noted_about_a_parent_can_be_forgotten(orders: list[Order]) -> 
     assert not internals.is_orphan(state_of(line))  # loaded from its table, it is taken for somebody's
 
 
-def test_a_new_orphan_leaves_the_session_as_remove_makes_it_leave(shop_: Session, orders: list[Order]) -> None:
+def test_a_new_orphan_leaves_the_session_as_remove_makes_it_leave(session: Session, orders: list[Order]) -> None:
     by_hand, recorded = Line(), Line()
     orders[0].lines.extend([by_hand, recorded])
-    assert {by_hand, recorded} == set(shop_.new)
+    assert {by_hand, recorded} == set(session.new)
     internals.leave_as_orphan(state_of(recorded))
-    assert recorded in shop_  # it has an owner
+    assert recorded in session  # it has an owner
     orders[0].lines.remove(by_hand)
     internals.drop_parent(state_of(orders[0]), "lines", state_of(recorded))
     internals.leave_as_orphan(state_of(recorded))
-    assert by_hand not in shop_
-    assert recorded not in shop_
+    assert by_hand not in session
+    assert recorded not in session
     internals.leave_as_orphan(state_of(recorded))  # in no session
     kept = orders[0].lines[0]
     internals.drop_parent(state_of(orders[0]), "lines", state_of(kept))
     internals.leave_as_orphan(state_of(kept))
-    assert kept in shop_  # the flush deletes its row
+    assert kept in session  # the flush deletes its row
 
 
-def test_joined_references_have_their_base_too(shop_: Session) -> None:
-    order = shop_.get_one(Order, 1, options=[joinedload(Order.customer)])
+def test_joined_references_have_their_base_too(session: Session) -> None:
+    order = session.get_one(Order, 1, options=[joinedload(Order.customer)])
     customer = order.customer
     order.customer = customer
     assert internals.base_of(state_of(order), "customer") is customer

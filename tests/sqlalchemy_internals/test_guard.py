@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.orm import InstanceState, Session, load_only, selectinload, undefer
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sojourn import sqlalchemy_internals as internals
 from sojourn.errors import UNKNOWN, NotLoadedError
+from sojourn.mapping.identity import state_of
 from tests.databases import Database
 from tests.models import columns, shop
 from tests.models.columns import Document
@@ -31,11 +32,6 @@ def session(sqlite: Database) -> Iterator[Session]:
         session.commit()
     with sqlite.session() as session:
         yield session
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
 
 
 @pytest.fixture

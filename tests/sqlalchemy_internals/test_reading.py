@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.orm import InstanceState, Session, load_only, selectinload
 
+from sojourn.mapping.identity import state_of
 from sojourn.sqlalchemy_internals import Reader, make_reader
 from tests.databases import Database
 from tests.models import keys, shop
@@ -34,11 +35,6 @@ def session(sqlite: Database) -> Iterator[Session]:
 @pytest.fixture
 def customers(session: Session) -> list[Customer]:
     return list(session.scalars(select(Customer).order_by(Customer.id)))
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
 
 
 def reader(*columns: str, stored: bool = True, related: Iterable[str] = ()) -> Reader:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, inspect, select, update
+from sqlalchemy import event, update
 from sqlalchemy.orm import InstanceState, Session
 
 from sojourn import sqlalchemy_internals as internals
+from sojourn.mapping.identity import state_of
 from tests.databases import Database
 from tests.models import shop
 from tests.models.shop import Customer, Line, Order
@@ -20,21 +21,6 @@ TRANSITIONS = [
     *("before_attach", "after_attach", "transient_to_pending", "detached_to_persistent"),
     *("pending_to_transient", "persistent_to_detached"),
 ]
-
-
-@pytest.fixture
-def session(sqlite: Database) -> Iterator[Session]:
-    sqlite.create(shop.Base.metadata)
-    with sqlite.session() as session:
-        shop.fill(session, customers=1, orders=2, lines=2)
-        session.commit()
-    with sqlite.session() as session:
-        yield session
-
-
-def state_of(obj: object) -> State:
-    state: State = inspect(obj, raiseerr=True)
-    return state
 
 
 def watch(session: Session) -> list[tuple[str, object]]:
@@ -238,7 +224,7 @@ def test_the_parent_of_a_flushed_child_counts(session: Session) -> None:
     order.lines.append(Line(sku="new", qty=1, price=1))
     session.flush()
     assert order in touched(session)
-    assert session.scalars(select(Customer)).one() not in touched(session)
+    assert session.get_one(Customer, 1) not in touched(session)
 
 
 VERBS: list[Callable[[Session, object], None]] = [add, attach]
