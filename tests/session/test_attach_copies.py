@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sojourn.errors import ConflictError
-from sojourn.session.attach import attach
+from sojourn.session.attach import Verify, attach
 from sojourn.snapshot import dumps, loads
 from tests.databases import Database
 from tests.models import columns, shop
@@ -24,8 +24,11 @@ def two_copies(database: Database) -> tuple[Customer, Customer]:
 # --- copies ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("verify", ["changed", "none"])
 @pytest.mark.parametrize("at_home", [False, True])
-def test_edits_of_different_attributes_of_two_copies_all_stand(database: Database, at_home: bool) -> None:
+def test_edits_of_different_attributes_of_two_copies_all_stand(
+    database: Database, at_home: bool, verify: Verify
+) -> None:
     open_shop(database, 1, 1, 1)
     first, second = two_copies(database)
     first.name = "first"
@@ -35,7 +38,7 @@ def test_edits_of_different_attributes_of_two_copies_all_stand(database: Databas
     with database.session() as session, database.statements() as log:
         home = session.get_one(Customer, 1) if at_home else first
         log.clear()
-        report = attach(session, [first, second])
+        report = attach(session, [first, second], verify=verify)
         assert report.conflicts == []
         assert report.instances == [home, home]
         session.commit()
@@ -47,16 +50,19 @@ def test_edits_of_different_attributes_of_two_copies_all_stand(database: Databas
 
 
 @pytest.mark.parametrize(("policy", "city"), [("mine", "first"), ("theirs", "second"), (lambda one: "third", "third")])
-def test_different_edits_of_one_attribute_are_decided_by_policy(database: Database, policy: Any, city: str) -> None:
+@pytest.mark.parametrize("verify", ["changed", "none"])
+def test_different_edits_of_one_attribute_are_decided_by_policy(
+    database: Database, policy: Any, city: str, verify: Verify
+) -> None:
     open_shop(database, 1, 0, 0)
     first, second = two_copies(database)
     first.city, second.city = "first", "second"
     with database.session() as session:
         with pytest.raises(ConflictError) as caught:
-            attach(session, [first, second])
+            attach(session, [first, second], verify=verify)
         [conflict] = caught.value.conflicts
         assert (conflict.base, conflict.mine, conflict.theirs) == ("Bergen", "first", "second")
-        attach(session, [first, second], on_conflict=policy)
+        attach(session, [first, second], on_conflict=policy, verify=verify)
         session.commit()
     assert row(database, Customer, 1).city == city
 
@@ -101,7 +107,8 @@ def test_edits_of_a_collection_on_one_copy_and_of_a_column_on_the_other_stand(da
     assert [order.id for order in rows(database, Order)] == [2]
 
 
-def test_what_two_copies_did_to_one_collection_is_done_together(database: Database) -> None:
+@pytest.mark.parametrize("verify", ["changed", "none"])
+def test_what_two_copies_did_to_one_collection_is_done_together(database: Database, verify: Verify) -> None:
     open_shop(database, 1, 3, 1)
     first, second = two_copies(database)
     first.orders.pop(0)
@@ -109,7 +116,7 @@ def test_what_two_copies_did_to_one_collection_is_done_together(database: Databa
     line_of(first.orders[1], "first")
     line_of(second.orders[1], "second")
     with database.session() as session:
-        report = attach(session, [first, second])
+        report = attach(session, [first, second], verify=verify)
         assert report.conflicts == []
         session.commit()
     assert [order.id for order in rows(database, Order)] == [3]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import attributes, undefer
 from sqlalchemy.orm.exc import StaleDataError
 
-from sojourn.errors import UNKNOWN, ConflictError
+from sojourn.errors import UNKNOWN, ConflictError, Policy
 from sojourn.session.attach import attach
 from tests.databases import Database
 from tests.models import columns
@@ -139,6 +139,21 @@ def test_a_deferred_column_that_was_set_without_a_base_is_a_conflict_of_its_own_
         attach(session, mine, on_conflict="theirs", on_unknown_base="mine")
         session.commit()
         assert mine.body == "mine"
+
+
+@pytest.mark.parametrize(("policy", "body", "updates"), [("mine", "mine", 1), ("theirs", "body", 0)])
+def test_theirs_that_nobody_has_read_is_loaded_where_it_is_to_stand(
+    database: Database, policy: Policy, body: str, updates: int
+) -> None:
+    document(database)
+    [mine] = away(database, Document)
+    mine.body = "mine"
+    with database.session() as session, database.statements() as log:
+        held = session.get_one(Document, 1)
+        attach(session, mine, verify="none", on_unknown_base=policy)
+        assert held.body == body
+        session.commit()
+        assert len(log.updates) == updates
 
 
 def test_the_policy_for_conflicts_is_the_policy_for_unknown_bases_where_there_is_no_other(database: Database) -> None:

@@ -94,7 +94,7 @@ class Fates:
                     self._swept.add(arrival.state)
                 agreed = arrival.state in self._going or _is_let_go(arrival)
                 return "skip" if agreed else self.missing(arrival.state, arrival.identity)
-        elif home is None:
+        elif home is None and not self.incoming.copies:  # which have to be brought together
             return "delete" if removed else "as is"
         doom = self.sides.doom(arrival)
         if doom:

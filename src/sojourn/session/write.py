@@ -58,16 +58,22 @@ def take_row(state: State, read: TableRead, row: Any, *, leave: Iterable[str] = 
 
 
 def write_values(state: State, writes: Mapping[str, tuple[Any, Any]]) -> None:
-    """Each attribute holds its second value, recorded as an edit of the first where the two differ."""
+    """Each attribute holds its second value, recorded as an edit of the first where the two differ.
+
+    One whose second value is UNKNOWN is to be loaded.
+    """
     plan = blueprint(state.mapper)
     for key, (stored, final) in writes.items():
+        if final is UNKNOWN:  # theirs, which nobody has read
+            unload(state, key)
+            continue
         state.dict[key] = final
         if same(plan, key, final, stored):
             forget_edit(state, key)
         else:
             set_base(state, key, stored)
     # Composites are made anew of all their parts at once, and Mutable values are tracked.
-    derived = [key for key in writes if plan.units[key] != key or plan.columns[key].mutable]
+    derived = [key for key in writes if key in state.dict and (plan.units[key] != key or plan.columns[key].mutable)]
     if derived:
         fire_refresh(state, derived)
 
