@@ -7,79 +7,26 @@ object. It is kept with the mapper and compiled anew when attributes were added 
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import enum
 import hashlib
-import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from sqlalchemy import Column, Interval, inspect
+from sqlalchemy import inspect
 from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper, RelationshipDirection, RelationshipProperty
-from sqlalchemy.orm.exc import UnmappedColumnError
-from sqlalchemy.sql import ColumnElement, operators
+from sqlalchemy.orm import ColumnProperty, CompositeProperty, Mapper
 from sqlalchemy.sql.selectable import FromClause
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from sojourn.errors import NotMappedError
-from sojourn.mapping.columns import python_type_of
+from sojourn.mapping.columns import ColumnAttribute, column_attribute, primary_key_of
+from sojourn.mapping.relationships import Relationship, relationship_of
 from sojourn.sqlalchemy_internals import class_notes, identity_class
 
+__all__ = ["Blueprint", "ColumnAttribute", "Plans", "Relationship", "blueprint", "getter"]
+
 _KEY = "sojourn.blueprint"
-_IMMUTABLE = (
-    int, float, str, bytes, bool, decimal.Decimal, uuid.UUID, enum.Enum,
-    datetime.date, datetime.time, datetime.timedelta,
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnAttribute:
-    """One attribute that is a column, or an SQL expression that is loaded like one."""
-
-    key: str
-    column: ColumnElement[Any]
-    type: TypeEngine[Any]
-    primary_key: bool
-    foreign_key: bool
-    deferred: bool
-    stored: bool  # False for SQL expressions (column_property): read, never written
-    mutable: bool  # the value may be changed in place, so a base needs a copy
-    generated: bool  # the database or the mapping makes a value where none is given
-    group: str | None = None  # of deferred columns that are loaded together
-    query_only: bool = False  # query_expression(): a query gives it a value, the database knows none
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Relationship:
-    """One relationship as the verbs see it."""
-
-    key: str
-    property: RelationshipProperty[Any]
-    target: Mapper[Any]
-    many: bool  # a collection
-    direction: Literal["to one", "to many", "many to many"]
-    inverse: str | None  # the attribute on the target that is the other side
-    owns: bool  # delete-orphan: a member that is taken out is deleted
-    deletes: bool  # deleting the parent deletes the members
-    writable: bool  # False for viewonly
-    loadable: bool  # False for dynamic and write-only collections, which hold no members in memory
-    secondary: FromClause | None
-    # The column pairs (here, there), where the join condition is nothing but their equality and needs no third table.
-    pairs: tuple[tuple[ColumnElement[Any], ColumnElement[Any]], ...] | None
-    foreign_keys: tuple[str, ...] = ()  # attributes here that hold the reference (to one only)
-    remote_key: tuple[str, ...] = ()  # attributes there that the reference, or the collection, is found by
-    local_key: tuple[str, ...] = ()  # attributes here that the pairs start from
-    by_primary_key: bool = False  # to one: remote_key is the target's primary key, in its order
-    # Columns of the third table that hold this side's primary key, in its order, where that is the whole condition.
-    link: tuple[ColumnElement[Any], ...] = ()
-    from_primary_key: bool = False  # local_key is the primary key here, in its order
-    # The columns of the target's table alone tell who is a member: not so where other classes share the table.
-    tells_members: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +112,7 @@ def _mapper(mapped: object) -> Mapper[Any]:
 def _compile(mapper: Mapper[Any]) -> Blueprint:
     attributes = mapper.attrs  # configures the mappers
     columns = {
-        prop.key: _column(mapper, prop)
+        prop.key: column_attribute(mapper, prop)
         for prop in attributes
         # A discriminator that is an SQL expression is a property, but no attribute of the class.
         if isinstance(prop, ColumnProperty) and prop.key in mapper.class_manager
@@ -174,14 +121,14 @@ def _compile(mapper: Mapper[Any]) -> Blueprint:
         prop.key: tuple(part.key for part in prop.props) for prop in attributes if isinstance(prop, CompositeProperty)
     }
     in_composite = {key: name for name, keys in composites.items() for key in keys}
-    relationships = {prop.key: _relationship(mapper, prop) for prop in mapper.relationships}
+    relationships = {prop.key: relationship_of(mapper, prop) for prop in mapper.relationships}
     version = mapper.version_id_col
     return Blueprint(
         mapper=mapper,
         class_=mapper.class_,
         entity=mapper.class_.__name__,
         columns=columns,
-        primary_key=tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key),
+        primary_key=primary_key_of(mapper),
         version=mapper.get_property_by_column(version).key if version is not None else None,
         relationships=relationships,
         composites=composites,
@@ -194,116 +141,3 @@ def _compile(mapper: Mapper[Any]) -> Blueprint:
             for key in rel.foreign_keys
         },
     )
-
-
-def _column(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> ColumnAttribute:
-    column = prop.columns[0]
-    stored = isinstance(column, Column)
-    return ColumnAttribute(
-        key=prop.key,
-        column=column,
-        type=column.type,
-        primary_key=any(column in mapper.primary_key for column in prop.columns),
-        foreign_key=any(getattr(column, "foreign_keys", ()) for column in prop.columns),
-        deferred=prop.deferred,
-        stored=stored,
-        mutable=_is_mutable(column.type),
-        generated=any(isinstance(one, Column) and _is_generated(one) for one in prop.columns),
-        group=prop.group,
-        query_only=("query_expression", True) in prop.strategy_key,
-    )
-
-
-def _is_generated(column: Column[Any]) -> bool:
-    return (
-        column.server_default is not None
-        or column.default is not None
-        or getattr(column.table, "autoincrement_column", None) is column  # a mapped subquery has none
-    )
-
-
-def _is_mutable(type_: TypeEngine[Any]) -> bool:
-    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        return True  # what it makes of its column's type is its own business: a dict of a string, say
-    python_type = python_type_of(type_)
-    return python_type is None or not issubclass(python_type, _IMMUTABLE)
-
-
-def _relationship(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Relationship:
-    target = prop.mapper
-    to_one = prop.direction is RelationshipDirection.MANYTOONE
-    pairs = _plain_pairs(prop)
-    here = _keys(mapper, (local for local, _ in pairs)) if pairs else ()
-    there = _keys(target, (remote for _, remote in pairs)) if pairs else ()
-    if not here or not there:
-        pairs = None
-    if pairs and to_one and set(there) == set(_primary_key(target)):
-        order = [there.index(key) for key in _primary_key(target)]
-        pairs = tuple(pairs[i] for i in order)
-        here, there = tuple(here[i] for i in order), tuple(there[i] for i in order)
-    return Relationship(
-        key=prop.key,
-        property=prop,
-        target=target,
-        many=bool(prop.uselist),
-        direction="to one" if to_one else "many to many" if prop.secondary is not None else "to many",
-        inverse=_inverse(prop),
-        owns=prop.cascade.delete_orphan,
-        deletes=prop.cascade.delete,
-        writable=not prop.viewonly,
-        loadable=prop.lazy not in ("dynamic", "write_only"),
-        secondary=prop.secondary,
-        pairs=pairs,
-        foreign_keys=_keys(mapper, prop.local_columns) if to_one else (),
-        remote_key=there,
-        local_key=here,
-        by_primary_key=to_one and pairs is not None and there == _primary_key(target),
-        link=_link(mapper, prop),
-        tells_members=pairs is not None and not target.single,
-        from_primary_key=here == _primary_key(mapper),
-    )
-
-
-def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
-    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
-
-
-def _keys(mapper: Mapper[Any], columns: Iterable[Any]) -> tuple[str, ...]:
-    """The attributes that map these columns; empty if one of them is not mapped."""
-    try:
-        return tuple(mapper.get_property_by_column(column).key for column in columns)
-    except UnmappedColumnError:
-        return ()
-
-
-def _plain_pairs(prop: RelationshipProperty[Any]) -> tuple[tuple[Any, Any], ...] | None:
-    if prop.secondary is not None or not prop.local_remote_pairs:
-        return None
-    return tuple(prop.local_remote_pairs) if _is_equality(prop, len(prop.local_remote_pairs)) else None
-
-
-def _is_equality(prop: RelationshipProperty[Any], pairs: int) -> bool:
-    """Whether the join condition on this side is nothing but the equality of so many column pairs."""
-    join: Any = prop.primaryjoin
-    clauses = list(join.clauses) if getattr(join, "operator", None) is operators.and_ else [join]
-    return len(clauses) == pairs and all(
-        getattr(clause, "operator", None) is operators.eq
-        and isinstance(clause.left, Column)
-        and isinstance(clause.right, Column)
-        for clause in clauses
-    )
-
-
-def _link(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> tuple[ColumnElement[Any], ...]:
-    pairs = list(prop.synchronize_pairs)
-    if prop.secondary is None or not _is_equality(prop, len(pairs)):
-        return ()
-    there = {key: remote for key, (_, remote) in zip(_keys(mapper, (local for local, _ in pairs)), pairs, strict=False)}
-    primary_key = _primary_key(mapper)
-    return tuple(there[key] for key in primary_key) if there.keys() == set(primary_key) else ()
-
-
-def _inverse(prop: RelationshipProperty[Any]) -> str | None:
-    """The attribute on the target that back_populates this one, if it is there."""
-    name = prop.back_populates or (prop.backref[0] if isinstance(prop.backref, tuple) else prop.backref)
-    return name if isinstance(name, str) and name in prop.mapper.relationships else None
