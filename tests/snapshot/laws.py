@@ -133,8 +133,10 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
             if key == "loaded":
                 mine, yours = mine - excused, yours - excused
             elif key == "changes":
-                unseen = _deleted_unseen(one, plan)
+                known = _told_by_identity(one, plan)
+                unseen = _deleted_unseen(one, plan) | known
                 mine = {at: change for at, change in mine.items() if at not in unseen}
+                yours = {at: change for at, change in yours.items() if at not in known}
             if key not in excused and mine != yours:
                 found.append(f"{name} {key}: {told!r} came back as {after[name][key]!r}")
     return found
@@ -168,6 +170,18 @@ def _deleted(one: State, plan: Blueprint) -> set[str]:
 def _deleted_unseen(one: State, plan: Blueprint) -> set[str]:
     """Columns that were deleted with `del` before they were ever loaded: a copy has them to be loaded."""
     return {key for key in _deleted(one, plan) if key in plan.columns and base_of(one, key) is UNKNOWN}
+
+
+def _told_by_identity(one: State, plan: Blueprint) -> set[str]:
+    """References that were set unseen, whose foreign key is an expired primary key: it comes back from the identity,
+    so a copy may tell what its original cannot, where they had pointed."""
+    expired = set(plan.primary_key) - one.dict.keys() if one.key is not None else set()
+    return {
+        rel.key
+        for rel in plan.relationships.values()
+        if not rel.many and rel.key in edited_keys(one) and base_of(one, rel.key) is UNKNOWN
+        if not expired.isdisjoint(rel.local_key or rel.foreign_keys)
+    }
 
 
 def _backwards(one: State, plan: Blueprint) -> set[str]:
