@@ -8,11 +8,9 @@ memory and not by the stack.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
-from operator import itemgetter
 from typing import Any, NoReturn, overload
 
 from sqlalchemy.orm.attributes import instance_dict, instance_state
@@ -23,14 +21,9 @@ from sojourn.errors import NotLoadedError, SnapshotError
 from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.identity import as_list
 from sojourn.mapping.shape import Shape, shapes
-from sojourn.snapshot.outline import outline
+from sojourn.snapshot.forms import Form, FormReference, Place, Plain, place_of
 from sojourn.snapshot.plain import plain_column, plain_key
-from sojourn.snapshot.values import Codec, registered_codec
 from sojourn.sqlalchemy_internals import members
-
-Plain = dict[str, Any]
-Build = Callable[[Iterable[tuple[Any, ...]]], list[Plain]]  # makes a dict of each row of plain values
-Field = tuple[str, tuple[str, ...] | None]  # a name and, for a composite, those of its parts
 
 
 @overload
@@ -77,87 +70,13 @@ def to_dict(obj: Any, *options: ExecutableOption) -> Any:
 def _write(roots: Sequence[Any], options: Sequence[ExecutableOption]) -> list[Plain]:
     mappers = {class_: blueprint(class_).mapper for class_ in dict.fromkeys(map(type, roots))}
     of_mappers = shapes(mappers.values(), options)
-    places: dict[Shape, _Place] = {}
+    places: dict[Shape, Place] = {}
     writing = _Writing()
-    forms = {class_: _place(of_mappers[mapper], places)[class_] for class_, mapper in mappers.items()}
+    forms = {class_: place_of(of_mappers[mapper], places)[class_] for class_, mapper in mappers.items()}
     made = writing.write(roots, forms, None, range(len(roots)))
     while writing.levels:
         writing.write_references(writing.levels.popleft())
     return made
-
-
-# --- what is written of a class at a place ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Form:
-    """How the objects of one class are written at one place of the shape."""
-
-    plan: Blueprint
-    picks: Mapping[str, Callable[[Any], Any]]  # column attribute -> what takes it out of an object's `__dict__`
-    codecs: Mapping[str, Codec]  # those that were registered for the columns' types
-    build: Build
-    references: tuple[_Reference, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reference:
-    key: str
-    many: bool
-    repeats: bool
-    place: _Place
-
-
-class _Place(dict[type, _Form]):
-    """The forms at one place of the shape, by class. Made where objects are, as the shape itself grows."""
-
-    def __init__(self, shape: Shape, places: dict[Shape, _Place]) -> None:
-        super().__init__()
-        self.shape, self.places = shape, places
-
-    def __missing__(self, class_: type) -> _Form:
-        form = self[class_] = _form(blueprint(class_), self.shape, self.places)
-        return form
-
-
-def _place(shape: Shape, places: dict[Shape, _Place]) -> _Place:
-    found = places.get(shape)
-    if found is None:
-        found = places[shape] = _Place(shape, places)
-    return found
-
-
-def _form(plan: Blueprint, shape: Shape, places: dict[Shape, _Place]) -> _Form:
-    lines = outline(plan, shape)
-    keys = [key for field in lines.fields.values() for key in ([field] if isinstance(field, str) else field.values())]
-    fields = tuple((name, None if isinstance(field, str) else tuple(field)) for name, field in lines.fields.items())
-    references = tuple(
-        _Reference(one.relationship.key, one.relationship.many, one.repeats, _place(one.shape, places))
-        for one in lines.references
-    )
-    codecs = {key: codec for key in keys if (codec := registered_codec(plan.columns[key].type)) is not None}
-    return _Form(plan, {key: itemgetter(key) for key in keys}, codecs, _builder(fields), references)
-
-
-@lru_cache(maxsize=1000)
-def _builder(fields: tuple[Field, ...]) -> Build:
-    """A function that makes a dict of each row. Generated, because a dict display takes a third of `dict(zip())`."""
-    variables: list[str] = []
-    members_of: list[str] = []
-    for name, parts in fields:
-        values = [f"v{len(variables) + offset}" for offset in range(1 if parts is None else len(parts))]
-        variables += values
-        nested = ", ".join(f"{part!r}: {value}" for part, value in zip(parts or (), values, strict=False))
-        members_of.append(f"{name!r}: " + (values[0] if parts is None else f"{{{nested}}}"))
-    row = "".join(f"{variable}, " for variable in variables)
-    made: dict[str, Any] = {}
-    source = f"def build(rows):\n    return [{{{', '.join(members_of)}}} for ({row}) in rows]"
-    exec(source, made)  # each attribute name in it is a literal
-    build: Build = made["build"]
-    return build
-
-
-# --- writing ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +84,7 @@ class _Level:
     """Objects of one class at one place, whose references are still to be written. `origins` are the positions of
     their parents in the level above."""
 
-    form: _Form
+    form: Form
     objs: Sequence[Any]
     rows: Sequence[Mapping[str, Any]]
     made: Sequence[Plain]
@@ -181,7 +100,7 @@ class _Writing:
         self.met: set[int] = set()  # ids of the objects in all levels so far: what is not here is nobody's ancestor
 
     def write(
-        self, objs: Sequence[Any], forms: Mapping[type, _Form], above: _Level | None, origins: Sequence[int]
+        self, objs: Sequence[Any], forms: Mapping[type, Form], above: _Level | None, origins: Sequence[int]
     ) -> list[Plain]:
         """The objects at one place. What hangs on them is put in later."""
         classes = dict.fromkeys(map(type, objs))
@@ -198,7 +117,7 @@ class _Writing:
         return made
 
     def _write_class(
-        self, form: _Form, objs: Sequence[Any], above: _Level | None, origins: Sequence[int]
+        self, form: Form, objs: Sequence[Any], above: _Level | None, origins: Sequence[int]
     ) -> list[Plain]:
         rows = list(map(instance_dict, objs))
         made = _columns(form, objs, rows)
@@ -219,7 +138,7 @@ class _Writing:
             else:
                 self._write_one(level, ref, values)
 
-    def _write_one(self, level: _Level, ref: _Reference, values: Sequence[Any]) -> None:
+    def _write_one(self, level: _Level, ref: FormReference, values: Sequence[Any]) -> None:
         found: list[Any] = []
         origins: list[int] = []
         for position, value in enumerate(values):
@@ -231,7 +150,7 @@ class _Writing:
         for position, plain in zip(origins, self.write(found, ref.place, level, origins), strict=True):
             level.made[position][ref.key] = plain
 
-    def _write_collections(self, level: _Level, ref: _Reference, values: Sequence[Any]) -> None:
+    def _write_collections(self, level: _Level, ref: FormReference, values: Sequence[Any]) -> None:
         keyed = isinstance(values[0], dict)
         groups = [list(dict.values(value)) if keyed else members(value) for value in values]
         names = [_names(level.form.plan, ref.key, value) for value in values] if keyed else []
@@ -261,7 +180,7 @@ class _Writing:
         return True
 
 
-def _columns(form: _Form, objs: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> list[Plain]:
+def _columns(form: Form, objs: Sequence[Any], rows: Sequence[Mapping[str, Any]]) -> list[Plain]:
     columns: list[Sequence[Any]] = []
     for key, pick in form.picks.items():
         try:
