@@ -96,7 +96,8 @@ def others_work(dice: Dice, connection: Connection, objs: list[Any]) -> None:
         if texts:
             column = dice.one_of(texts)
             if not column.primary_key and column.name != "kind":
-                connection.execute(update(table).where(*where).values({column.name: f"theirs {dice.number(0, 9)}"}))
+                text = f"theirs {dice.number(0, 9)} {inspect(obj).key[1]}"  # no two rows get the same: some are unique
+                connection.execute(update(table).where(*where).values({column.name: text}))
 
 
 def come_home(engine: Engine, objs: list[Any], others: Any, **how: Any) -> Any:

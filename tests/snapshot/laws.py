@@ -126,7 +126,7 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
         if name not in after:
             continue
         excused = _deleted(one, plan) | _backwards(one, plan) | {f"{key} edited" for key in _deleted_unseen(one, plan)}
-        if before[name]["orphan"] and id(obj) not in taken_out:
+        if before[name]["orphan"] and (id(obj) not in taken_out or _is_displaced(one, plan)):
             excused.add("orphan")
         for key, told in before[name].items():
             mine, yours = told, after[name][key]
@@ -152,6 +152,18 @@ def _taken_out(obj: Any) -> list[Any]:
             found += pending_mutations(one, rel.key)[1]
             found += [member for member in former(one, rel.key, rel.many) if all(member is not other for other in now)]
     return found
+
+
+def _is_displaced(one: State, plan: Blueprint) -> bool:
+    """Whether the owner that it refers to does not hold it: another member has taken its place in a dict, so that it
+    came and left before anybody looked."""
+    for rel in plan.relationships.values():
+        owner = one.dict.get(rel.key) if not rel.many and rel.inverse else None
+        owning = None if owner is None else blueprint(owner).relationships[rel.inverse or ""]
+        if owning is not None and owning.owns and owning.key in owner.__dict__:
+            if all(member is not one.obj() for member in _held(inspect(owner), owning.key, owning.many)):
+                return True
+    return False
 
 
 def _held(one: State, key: str, many: bool) -> list[Any]:
