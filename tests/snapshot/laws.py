@@ -160,9 +160,10 @@ def _is_displaced(one: State, plan: Blueprint) -> bool:
     for rel in plan.relationships.values():
         owner = one.dict.get(rel.key) if not rel.many and rel.inverse else None
         owning = None if owner is None else blueprint(owner).relationships[rel.inverse or ""]
-        if owning is not None and owning.owns and owning.key in owner.__dict__:
-            if all(member is not one.obj() for member in _held(inspect(owner), owning.key, owning.many)):
-                return True
+        if owning is None or not owning.owns or owning.key not in owner.__dict__:
+            continue
+        if all(member is not one.obj() for member in _held(inspect(owner), owning.key, owning.many)):
+            return True
     return False
 
 
