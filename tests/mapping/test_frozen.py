@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sojourn.mapping.frozen import Frozen
+from sojourn.mapping.frozen import freeze
 
 PLAIN: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -20,7 +20,7 @@ PLAIN: st.SearchStrategy[Any] = st.recursive(
 
 @given(PLAIN)
 def test_what_is_thawed_is_what_was_frozen(value: Any) -> None:
-    frozen = Frozen(value)
+    frozen = freeze(value)
     assert repr(frozen.thawed()) == repr(value)
     assert frozen.is_still(value)
     assert repr(pickle.loads(pickle.dumps(frozen)).thawed()) == repr(value)
@@ -28,7 +28,7 @@ def test_what_is_thawed_is_what_was_frozen(value: Any) -> None:
 
 def test_a_change_of_the_original_is_seen_and_does_not_reach_the_copy() -> None:
     value = {"list": [1, {"a": None}]}
-    frozen = Frozen(value)
+    frozen = freeze(value)
     value["list"].append(2)
     assert not frozen.is_still(value)
     assert frozen.thawed() == {"list": [1, {"a": None}]}
@@ -40,4 +40,4 @@ def test_a_change_of_the_original_is_seen_and_does_not_reach_the_copy() -> None:
     "now", [object(), {1: object()}, 2**70, "\ud800"], ids=["object", "inside", "big", "surrogate"]
 )
 def test_a_value_that_is_no_json_any_more_is_another_one(now: Any) -> None:
-    assert not Frozen({}).is_still(now)
+    assert not freeze({}).is_still(now)

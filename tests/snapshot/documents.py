@@ -22,7 +22,8 @@ from sojourn.mapping.identity import as_list
 from sojourn.snapshot import dumps
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
-from sojourn.snapshot.encoding import Encoding, decode
+from sojourn.snapshot.decoding import decode
+from sojourn.snapshot.encoding import Encoding
 from sojourn.snapshot.evolution import Evolution
 from sojourn.snapshot.limits import Limits
 from sojourn.snapshot.model import Snapshot
@@ -75,7 +76,7 @@ def dumped(objs: Any, **options: Any) -> bytes:
     one, other = (decode(each, models, _NO_LIMITS, Evolution()) for each in (data, packed))
     assert one.roots == other.roots
     for table, again in zip(one.tables, other.tables, strict=True):
-        assert all(map(same, table.rows, again.rows))
+        assert all(map(same, map(tuple, table.rows), map(tuple, again.rows)))
         for edit, edit_again in zip(table.edits, again.edits, strict=True):
             assert same(dict(edit.base), dict(edit_again.base))
     return data

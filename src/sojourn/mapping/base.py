@@ -8,7 +8,7 @@ types), so of these a deep copy is kept beside the object, in `InstanceState.inf
 from __future__ import annotations
 
 import copy
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isnan
@@ -18,11 +18,12 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.ext.mutable import MutableDict, MutableList
+from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.sql import ClauseElement
 
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Blueprint
-from sojourn.mapping.frozen import Frozen
+from sojourn.mapping.frozen import Frozen, freeze
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, forget_edit
 
 TOKEN = "sojourn.token"
@@ -49,11 +50,32 @@ def remember(state: State, plan: Blueprint, plain: Container[str] = ()) -> None:
         base = base_of(state, key) if edited else loaded.get(key, UNKNOWN)
         # None is kept, too: a Mutable value that takes its place and is changed then makes SQLAlchemy forget the None.
         if base is not UNKNOWN and (base is None or type(base) not in _ATOMS):
-            copies[key] = loaded.get(key), (Frozen if type(base) in _BOXES and key in plain else copied)(base)
+            copies[key] = loaded.get(key), (freeze if type(base) in _BOXES and key in plain else copied)(base)
     if copies:
         state.info[_NOTE] = copies
     else:
         state.info.pop(_NOTE, None)
+
+
+def remember_built(instances: Iterable[Any], keys: Sequence[str], plain: Container[str]) -> None:
+    """`remember` for objects that were just built: nothing is edited or remembered yet, and they hold all of `keys`.
+
+    `keys` are all that can be changed in place.
+    """
+    ways = [(key, freeze if key in plain else copied) for key in keys]
+    for instance in instances:
+        loaded = instance_dict(instance)
+        copies: dict[str, tuple[Any, Any]] = {}
+        for key, way in ways:
+            value = loaded[key]
+            kind = type(value)
+            if value is None:
+                copies[key] = None, None
+            elif kind not in _ATOMS:
+                copies[key] = value, (way if kind in _BOXES else copied)(value)
+        if copies:
+            state: Any = instance_state(instance)  # asking for its `info` would make one, slowly
+            state.info = {_NOTE: copies}
 
 
 def remember_value(state: State, key: str, base: Any) -> None:

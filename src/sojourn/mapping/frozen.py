@@ -14,21 +14,23 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class Frozen:
-    """A list or dict of plain JSON, as it was. Raises what msgspec raises where it cannot be written."""
+class Frozen(msgspec.Struct, gc=False):
+    """A list or dict of plain JSON, as it was. It holds no more than bytes, so no garbage collector need look at it."""
 
-    __slots__ = ("_data",)
-
-    def __init__(self, value: Any) -> None:
-        self._data = _encode(value)
+    data: bytes
 
     def thawed(self) -> Any:
         """A new copy."""
-        return _decode(self._data)
+        return _decode(self.data)
 
     def is_still(self, value: Any) -> bool:
         """Whether a value of plain JSON is written as this one. False may also mean that its keys are ordered anew."""
         try:
-            return _encode(value) == self._data
+            return _encode(value) == self.data
         except (TypeError, ValueError, OverflowError, RecursionError):
             return False
+
+
+def freeze(value: Any) -> Frozen:
+    """A list or dict of plain JSON, as it is now. Raises what msgspec raises where it cannot be written."""
+    return Frozen(_encode(value))

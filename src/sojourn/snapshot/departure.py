@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sojourn.errors import SnapshotError, UncommittedError, identity_text
+from sojourn.mapping.identity import Identity
 from sojourn.sqlalchemy_internals import State, sessions_of, touched_states
 
 
@@ -30,7 +31,7 @@ def refuse_uncommitted(states: Sequence[State]) -> None:
         )
 
 
-def refuse_copies(rows: Iterable[tuple[type, Any, Sequence[Any]]]) -> None:
+def refuse_copies(rows: Sequence[tuple[type, Any, Sequence[Any]]]) -> None:
     """Raise SnapshotError where two instances stand for one row: the document has one place for it. Pure.
 
     `rows` is (base class, identity token, primary keys) of some objects; a key of one column stands for itself.
@@ -39,19 +40,21 @@ def refuse_copies(rows: Iterable[tuple[type, Any, Sequence[Any]]]) -> None:
     for base_class, token, keys in rows:
         seen = known.setdefault((base_class, token), set())
         count = len(seen) + len(keys)
-        if len(set(keys)) < len(keys) or len(seen.union(keys)) < count:
+        seen.update(keys)
+        if len(seen) < count:
             raise SnapshotError(
                 "the graph holds two instances of this row",
-                where=identity_text((base_class, _first_again(seen, keys), token)),
+                where=identity_text(_first_again(rows)),
                 remedy="Bring them together with attach() first, or dump them apart.",
             )
-        seen.update(keys)
 
 
-def _first_again(seen: set[Any], keys: Iterable[Any]) -> tuple[Any, ...]:
-    known = set(seen)
-    for key in keys:
-        if key in known:
-            return key if isinstance(key, tuple) else (key,)
-        known.add(key)
-    raise AssertionError("none of the keys is there again")
+def _first_again(rows: Sequence[tuple[type, Any, Sequence[Any]]]) -> Identity:
+    seen: set[Identity] = set()
+    for base_class, token, keys in rows:
+        for key in keys:
+            identity = base_class, key if isinstance(key, tuple) else (key,), token
+            if identity in seen:
+                return identity
+            seen.add(identity)
+    raise AssertionError("no key is there twice")

@@ -10,7 +10,8 @@ from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
 from sojourn.snapshot.changes_only import only_changes
-from sojourn.snapshot.encoding import JSON, MESSAGEPACK, decode, encode
+from sojourn.snapshot.decoding import decode
+from sojourn.snapshot.encoding import JSON, MESSAGEPACK, encode
 from sojourn.snapshot.evolution import OnUnknown, Renames, evolution
 from sojourn.snapshot.limits import Limits, check_bytes
 from sojourn.snapshot.restore import restore

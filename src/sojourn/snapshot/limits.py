@@ -29,6 +29,7 @@ from sojourn.errors import BadArgumentError, SnapshotError
 
 _LISTS = frozenset({list, tuple, set})
 _CONTAINERS = _LISTS | {dict}
+_OBJECTS = frozenset({dict})
 _STRINGS = frozenset({str, bytes})
 _PLAIN = {int, float, bool, str, bytes, NoneType, Decimal, UUID, date, time, datetime, timedelta}
 _REMEDY = "If the bytes can be trusted to be that large, pass loads(..., limits=Limits({}=...))."
@@ -114,9 +115,9 @@ def _is_beyond(level: list[Any], limits: Limits, measure: bool) -> str | None:
         if depth == limits.max_depth:
             return "max_depth"
         depth += 1
-        objects = [value for value in level if type(value) is dict] if dict in kinds else []
+        objects = level if kinds == _OBJECTS else [value for value in level if type(value) is dict]
         keys = chain.from_iterable(objects) if measure else ()
-        lists = (value for value in level if type(value) in _LISTS) if kinds & _LISTS else ()
+        lists = [value for value in level if type(value) in _LISTS] if kinds & _LISTS else ()
         level = [*chain.from_iterable(map(dict.values, objects)), *keys, *chain.from_iterable(lists)]
     return None
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from sojourn.mapping.blueprint import Blueprint
 
-Row: TypeAlias = tuple[Any, ...]
+Row: TypeAlias = Sequence[Any]
 """The values of the columns of one object."""
 
 

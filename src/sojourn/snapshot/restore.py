@@ -16,8 +16,9 @@ from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 
 from sojourn.errors import UNKNOWN, SnapshotError
-from sojourn.mapping.base import TOKEN, remember
+from sojourn.mapping.base import TOKEN, remember, remember_built
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
+from sojourn.mapping.made import made_once
 from sojourn.snapshot.model import Edit, Snapshot, Table
 from sojourn.snapshot.values import codec_of
 from sojourn.snapshot.verify import Moved, verify
@@ -25,7 +26,6 @@ from sojourn.sqlalchemy_internals import (
     Builder,
     State,
     change_unloaded,
-    class_notes,
     drop_parent,
     fill_collection,
     fill_lists,
@@ -39,7 +39,6 @@ from sojourn.sqlalchemy_internals import (
 )
 from sojourn.sqlalchemy_internals import members as members_of
 
-_MAX_BUILDERS = 100
 _MANY = 200
 """From so many rows on, writing the source of a builder pays. A document of many small tables must not write many."""
 
@@ -99,16 +98,15 @@ def _build(table: Table, moved: Moved, nodes: list[Any], where: str) -> _Built:
 
 def _builder(table: Table) -> Builder:
     plan, stored = table.plan, table.tokens is None
-    kept: dict[Any, Builder] = class_notes(plan.mapper).setdefault("sojourn.builders", {})
-    shape = len(plan.mapper.attrs), stored, *table.columns  # the guard knows the attributes of the mapping
-    found = kept.get(shape)
-    if found is None and len(table.rows) < _MANY:
+    if len(table.rows) < _MANY:
         return plain_builder(plan.mapper, table.columns, plan.primary_key, stored=stored)
-    if found is None:
-        if len(kept) >= _MAX_BUILDERS:  # documents from outside choose the columns, and must not fill the memory
-            kept.clear()
-        found = kept[shape] = make_builder(plan.mapper, table.columns, plan.primary_key, stored=stored)
-    return found
+    shape = len(plan.mapper.attrs), stored, *table.columns  # the guard knows the attributes of the mapping
+    return made_once(
+        plan,
+        "builders",
+        shape,
+        lambda: make_builder(plan.mapper, table.columns, plan.primary_key, stored=stored),
+    )
 
 
 # --- relationships ---------------------------------------------------------------------------------------------------
@@ -198,11 +196,21 @@ def _record_edits(built: _Built, nodes: Sequence[Any]) -> None:
         for key in {**edit.added, **edit.removed}:
             change_unloaded(state, key, _members(edit.added, key, nodes), _members(edit.removed, key, nodes))
     if table.tokens is None and plan.mutable:
-        # What load events made of the values is not known to be plain.
-        unheard = () if has_load_events(plan.mapper) else plan.mutable
-        plain = {key for key in unheard if key in table.columns and codec_of(plan, key).document}
-        for instance in built.instances:
-            remember(instance_state(instance), plan, plain)
+        _remember_bases(built)
+
+
+def _remember_bases(built: _Built) -> None:
+    table, plan = built.table, built.plan
+    # Load events have seen the objects, and what they made of the values is not known to be plain.
+    heard = has_load_events(plan.mapper)
+    keys = [key for key in plan.mutable if key in table.columns]
+    plain = [] if heard else [key for key in keys if codec_of(plan, key).document]
+    special = range(len(built.instances)) if heard else sorted(edit.row for edit in table.edits)
+    if not heard:
+        edited = set(special)
+        remember_built((each for row, each in enumerate(built.instances) if row not in edited), keys, plain)
+    for row in special:
+        remember(built.state(row), plan, plain)
 
 
 def _tracked(built: _Built, state: State, key: str, base: Any) -> Any:

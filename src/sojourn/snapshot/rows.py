@@ -7,7 +7,7 @@ asks for it are touched again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -33,18 +33,13 @@ def rows_out(table: Table, packed: bool, wide: bool) -> Sequence[Row]:
         try:
             codec.check(of_column)
             if not codec.leaves(of_column, wide):
-                values = [row[position] for row in table.rows]
+                values = _column(table.rows, position)
                 sent = codec.outgoing(values, packed, wide)
                 if sent is not values:
                     changed[position] = sent
         except ValueError as error:
             refuse_value(table, key, packed, error)
-    if not changed:
-        return table.rows
-    columns: list[Values] = list(zip(*table.rows, strict=True))
-    for position, sent in changed.items():
-        columns[position] = sent
-    return list(zip(*columns, strict=True))
+    return _with_columns(table.rows, changed)
 
 
 def edit_out(table: Table, edit: Edit, packed: bool, wide: bool) -> dict[str, Any]:
@@ -107,21 +102,20 @@ def rows_in(
 
     A codec that has a `wide` form has nothing to do for rows that were read without it.
     """
-    changing = [at for at, key in enumerate(keys) if _is_changing(codec_of(plan, key), wide)]
-    if not changing or not rows:
-        return rows
-    columns: list[Values] = list(zip(*rows, strict=True))
-    changed = False
-    for position in changing:
-        values, key = columns[position], keys[position]
+    changed: dict[int, Values] = {}
+    for position, key in enumerate(keys):
+        if not _is_changing(codec_of(plan, key), wide):
+            continue
+        sent = _column(rows, position)
         try:
-            columns[position] = codec_of(plan, key).incoming(values, packed)
+            values = codec_of(plan, key).incoming(sent, packed)
         except ValueError:
-            for number, value in enumerate(values):
+            for number, value in enumerate(sent):
                 value_in(plan, key, value, f"{where}[{number}][{position}]", packed)
             raise
-        changed = changed or columns[position] is not values
-    return list(zip(*columns, strict=True)) if changed else rows
+        if values is not sent:
+            changed[position] = values
+    return _with_columns(rows, changed)
 
 
 def _is_changing(codec: Codec, wide: bool) -> bool:
@@ -134,3 +128,21 @@ def value_in(plan: Blueprint, key: str, value: Any, where: str, packed: bool) ->
         return codec_of(plan, key).incoming((value,), packed)[0]
     except ValueError as error:
         raise SnapshotError(f"{plan.entity}.{key}: {error}", where=where) from error
+
+
+# --- columns of rows -------------------------------------------------------------------------------------------------
+
+
+def _column(rows: Sequence[Row], position: int) -> Values:
+    return [row[position] for row in rows]
+
+
+def _with_columns(rows: Sequence[Row], columns: Mapping[int, Values]) -> Sequence[Row]:
+    """The rows with other values in some columns. Few change as a rule, so the others are not looked at."""
+    if not columns:
+        return rows
+    changed = list(map(list, rows))
+    for position, values in columns.items():
+        for row, value in zip(changed, values, strict=True):
+            row[position] = value
+    return changed

@@ -20,6 +20,7 @@ from sqlalchemy.orm.collections import InstrumentedList
 from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import changed_in_place
 from sojourn.mapping.blueprint import Blueprint, blueprint
+from sojourn.mapping.made import made_once
 from sojourn.snapshot.edits import former_members
 from sojourn.sqlalchemy_internals import (
     Loaded,
@@ -27,7 +28,6 @@ from sojourn.sqlalchemy_internals import (
     Reading,
     State,
     base_of,
-    class_notes,
     edited_keys,
     make_reader,
     members,
@@ -36,7 +36,6 @@ from sojourn.sqlalchemy_internals import (
 
 _loaded = attrgetter("__dict__")
 _PLAIN = {InstrumentedList}
-_MAX_READERS = 100
 
 _WAVE = 500
 """So many objects at once: their dicts and states stay in the processor's cache until they have been read."""
@@ -251,7 +250,7 @@ def _is_incomplete(loaded: Loaded) -> bool:
     return any(key not in loaded for key in edited_keys(state_in(loaded)))
 
 
-def _new_group(plan: Blueprint, columns: tuple[str, ...], related: Sequence[str], new: bool, token: Any) -> Group:
+def _new_group(plan: Blueprint, columns: tuple[str, ...], related: tuple[str, ...], new: bool, token: Any) -> Group:
     if token is not None and type(token) not in (str, int):
         raise SnapshotError(
             f"the identity token is of the type {type(token).__name__}",
@@ -269,14 +268,13 @@ def _new_group(plan: Blueprint, columns: tuple[str, ...], related: Sequence[str]
     )
 
 
-def _reader(plan: Blueprint, columns: tuple[str, ...], related: Sequence[str], new: bool) -> Reader:
-    kept: dict[Any, Reader] = class_notes(plan.mapper).setdefault("sojourn.readers", {})
-    shape = columns, related, new
-    if shape not in kept:
-        if len(kept) >= _MAX_READERS:
-            kept.clear()
-        kept[shape] = make_reader(columns, plan.primary_key, stored=not new, related=related)
-    return kept[shape]
+def _reader(plan: Blueprint, columns: tuple[str, ...], related: tuple[str, ...], new: bool) -> Reader:
+    return made_once(
+        plan,
+        "readers",
+        (columns, related, new),
+        lambda: make_reader(columns, plan.primary_key, stored=not new, related=related),
+    )
 
 
 def _completed(state: State, plan: Blueprint, values: Loaded) -> Loaded:

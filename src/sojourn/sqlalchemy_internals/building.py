@@ -19,7 +19,7 @@ def new_instance(mapper: Mapper[Any]) -> Any:
     return mapper.class_manager.new_instance()
 
 
-Builder: TypeAlias = Callable[[Iterable[tuple[Any, ...]], Any], list[Any]]
+Builder: TypeAlias = Callable[[Iterable[Sequence[Any]], Any], list[Any]]
 """`build(rows, identity_token)`: an instance for each row."""
 
 
@@ -66,7 +66,7 @@ def plain_builder(mapper: Mapper[Any], columns: Sequence[str], primary_key: Sequ
     make_state, put_state = manager._state_constructor, manager._state_setter
     identity = [columns.index(key) for key in primary_key] if stored else []
 
-    def build(rows: Iterable[tuple[Any, ...]], token: Any) -> list[Any]:
+    def build(rows: Iterable[Sequence[Any]], token: Any) -> list[Any]:
         instances = []
         for row in rows:
             obj = cast(Any, class_).__new__(class_)

@@ -49,17 +49,24 @@ def _below(level: Values, depth: int) -> Values:
     for kind in boxes - _CONTAINERS:
         if not (issubclass(kind, MutableBase) and issubclass(kind, (dict, list))):
             raise ValueError(f"holds {article(kind)} inside JSON, which would come back as something else")
-    containers = level if boxes == kinds else [value for value in level if type(value) in boxes]
-    # Each container once: one that contains itself would otherwise fill the memory before it is too deep.
-    if depth > 1 and len(set(map(id, containers))) < len(containers):
-        containers = list({id(value): value for value in containers}.values())
-    objects = containers if boxes == _OBJECTS else [value for value in containers if isinstance(value, dict)]
+    if boxes <= _CONTAINERS:
+        objects = level if kinds == _OBJECTS else [value for value in level if type(value) is dict]
+        lists: Values = [value for value in level if type(value) is list] if list in boxes else []
+    else:
+        objects = [value for value in level if isinstance(value, dict)]
+        lists = [value for value in level if isinstance(value, list)]
+    if depth > 1:
+        # Each container once: one that contains itself would otherwise fill the memory before it is too deep.
+        objects, lists = _once(objects), _once(lists)
     for kind in set(map(type, chain.from_iterable(objects))) - _TEXT:
         raise ValueError(f"holds {article(kind)} as a key inside JSON, and keys are str there")
-    below: list[Any] = list(chain.from_iterable(map(dict.values, objects)))
-    if len(objects) < len(containers):
-        below += chain.from_iterable(value for value in containers if isinstance(value, list))
-    return below
+    return [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(lists)]
+
+
+def _once(values: Values) -> Values:
+    if len(set(map(id, values))) == len(values):
+        return values
+    return list({id(value): value for value in values}.values())
 
 
 def _check_floats(values: list[float]) -> None:
