@@ -18,9 +18,10 @@ from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class
 from sojourn.mapping.identity import as_list
 from sojourn.session.apply import Homecoming
+from sojourn.session.arrival import Arrival
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
-from sojourn.session.incoming import Arrival, Incoming, collect, owned, owned_below
+from sojourn.session.incoming import Incoming, collect, owned, owned_below
 from sojourn.session.report import AttachReport, Rulings
 from sojourn.session.rows import Reader, local_values
 from sojourn.session.sides import holder_key, identity_of

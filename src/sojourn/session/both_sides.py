@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.mapping.blueprint import Relationship, blueprint
-from sojourn.session.incoming import Arrival, changed_members, members_before, members_now
+from sojourn.session.arrival import Arrival, changed_members, members_before, members_now
 from sojourn.sqlalchemy_internals import (
     State,
     edited_keys,

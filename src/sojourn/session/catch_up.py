@@ -16,7 +16,7 @@ from sqlalchemy.orm.collections import KeyFuncDict
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint, getter
 from sojourn.mapping.identity import make_identity
-from sojourn.session.incoming import changed_members
+from sojourn.session.arrival import changed_members
 from sojourn.session.keys import Key
 from sojourn.session.newcomers import bring
 from sojourn.session.rows import Reader, TableRead, local_values

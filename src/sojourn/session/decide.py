@@ -17,10 +17,11 @@ from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
 from sojourn.reconcile import merge_value
+from sojourn.session.arrival import Arrival, base_side
 from sojourn.session.columns import merge_columns, note_theirs
 from sojourn.session.fates import Fates
 from sojourn.session.gather import Gathering
-from sojourn.session.incoming import Arrival, Incoming, base_side
+from sojourn.session.incoming import Incoming
 from sojourn.session.report import Rulings
 from sojourn.session.rows import Reader
 from sojourn.session.sides import Sides, pointee

@@ -16,7 +16,8 @@ from sojourn.errors import UNKNOWN, Conflict
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.identity import Identity, assumed_identity
-from sojourn.session.incoming import Arrival, Incoming, base_side, owned, owned_below
+from sojourn.session.arrival import Arrival, base_side
+from sojourn.session.incoming import Incoming, owned, owned_below
 from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides, identity_of
 from sojourn.session.verdict import Fate, OnMissing, Verdict

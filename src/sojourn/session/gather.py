@@ -16,7 +16,7 @@ from sqlalchemy.orm.collections import KeyFuncDict
 from sojourn.errors import BadArgumentError, Conflict
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.reconcile import key_clashes, merge_members
-from sojourn.session.incoming import Arrival, members_now
+from sojourn.session.arrival import Arrival, members_now
 from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides
 from sojourn.sqlalchemy_internals import State, new_instance

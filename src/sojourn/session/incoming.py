@@ -15,56 +15,20 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, WrongSessionError
-from sojourn.mapping.base import base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class, walk
 from sojourn.mapping.identity import Identity, assumed_identity
+from sojourn.session.arrival import Arrival, arrival_of, changed_members, members_now, take_over
 from sojourn.session.tokens import known_tokens, token_of
 from sojourn.sqlalchemy_internals import (
     State,
     base_of,
     edited_keys,
     held_by,
-    members,
     pending_mutations,
     pending_states,
     whereabouts,
 )
-
-
-@dataclass(eq=False, slots=True)
-class Arrival:
-    """An object about which something is to be decided."""
-
-    state: State
-    plan: Blueprint
-    identity: Identity | None
-    home: State | None  # the session's own state for this identity; None: the given instance itself comes home
-    columns: list[str] = field(default_factory=list)
-    references: list[Relationship] = field(default_factory=list)  # edited
-    collections: list[Relationship] = field(default_factory=list)  # edited, with one-to-one
-    removed_from: list[tuple[State, Relationship]] = field(default_factory=list)  # taken out of a collection
-    added_to: list[tuple[State, Relationship]] = field(default_factory=list)  # put into a collection
-    sources: dict[str, State] = field(default_factory=dict)  # attribute -> the other copy whose edit of it counts
-    rivals: list[tuple[str, State]] = field(default_factory=list)  # attributes that another copy has edited, too
-
-    def source(self, key: str) -> State:
-        """The copy that speaks for an attribute."""
-        return self.sources.get(key, self.state) if self.sources else self.state
-
-    def copies(self, key: str) -> list[State]:
-        """The copies that have edited an attribute, the speaking one first."""
-        return [self.source(key), *(other for edited, other in self.rivals if edited == key)]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the object never had a row, as far as it knows."""
-        return self.state.key is None
-
-    @property
-    def has_edits(self) -> bool:
-        """Whether the object itself wants to write something."""
-        return self.is_new or bool(self.columns or self.references or self.collections)
 
 
 @dataclass(eq=False)
@@ -123,11 +87,11 @@ def collect(session: Session, roots: Sequence[Any]) -> Incoming:
         found.states = dict.fromkeys(where.away)  # nobody is held already, new or here twice
     for state in found.states:
         if state.modified or state.key is None or "info" in state.__dict__:
-            arrival = _arrival(state, state.key or assumed_identity(state), found.homes.get(state))
+            arrival = arrival_of(state, state.key or assumed_identity(state), found.homes.get(state))
             if arrival.has_edits:
                 found.arrivals[state] = arrival
     for speaking, other in found.copies:
-        _take_over(found.arrivals[speaking], other)
+        take_over(found.arrivals[speaking], other)
     _follow_members(found)
     return found
 
@@ -158,60 +122,10 @@ def edited_at_home(states: Iterable[State], roots: Sequence[Any]) -> Incoming:
     found = Incoming(list(roots), {}, list(states), {}, {}, [])
     for state in found.at_home:
         if state.modified:
-            arrival = _arrival(state, state.key, None)
+            arrival = arrival_of(state, state.key, None)
             if arrival.has_edits:
                 found.arrivals[state] = arrival
     return found
-
-
-def _arrival(state: State, identity: Identity | None, home: State | None) -> Arrival:
-    plan = blueprint(state.mapper)
-    arrival = Arrival(state, plan, identity, home)
-    if state.key is None:
-        # A new object has no base: everything that was set on it is its edit.
-        loaded = state.dict
-        arrival.columns = [key for key, column in plan.columns.items() if key in loaded and column.stored]
-        edited: Iterable[str] = [key for key in plan.relationships if loaded.get(key)]
-    else:
-        arrival.columns = [key for key in edited_columns(state, plan) if plan.columns[key].stored]
-        edited = edited_keys(state)
-    for key in edited:
-        rel = plan.relationships.get(key)
-        if rel is None or not rel.writable or not rel.loadable:
-            continue
-        if rel.direction == "to one":
-            if state.key is None or base_of(state, key) is not state.dict.get(key):
-                arrival.references.append(rel)
-        elif state.key is None or changed_members(state, rel) != ([], []):
-            arrival.collections.append(rel)
-    return arrival
-
-
-def members_before(state: State, rel: Relationship) -> list[Any]:
-    """The members at the base; none where no base is known."""
-    if state.key is None:
-        return []
-    base = base_of(state, rel.key)
-    return [] if base is UNKNOWN or base is None else list(members(base)) if rel.many else [base]
-
-
-def members_now(state: State, rel: Relationship) -> list[Any]:
-    """The members of a collection, or the object of a one-to-one, as a list."""
-    value = state.dict.get(rel.key)
-    return [] if value is None else list(members(value)) if rel.many else [value]
-
-
-def changed_members(state: State, rel: Relationship) -> tuple[list[Any], list[Any]]:
-    """(added, removed) of an edited collection, told apart by who they stand for."""
-    before, now = members_before(state, rel), members_now(state, rel)
-    had, has = set(map(_name, before)), set(map(_name, now))
-    return [one for one in now if _name(one) not in had], [one for one in before if _name(one) not in has]
-
-
-def _name(obj: Any) -> Hashable:
-    """What tells members of one graph apart: their identity, or, for a new object, the object itself."""
-    state: State = instance_state(obj)
-    return assumed_identity(state) or state
 
 
 def _match(session: Session, found: Incoming, given: Iterable[tuple[State, Identity | None]]) -> None:
@@ -242,9 +156,9 @@ def _match(session: Session, found: Incoming, given: Iterable[tuple[State, Ident
 def _unify(found: Incoming, unique: dict[Hashable, State], name: Hashable, other: State) -> None:
     """A second instance of one identity: the edited one speaks; where both are edited, `copies` has them compared."""
     first = unique[name]
-    if not _arrival(other, None, None).has_edits:
+    if not arrival_of(other, None, None).has_edits:
         found.homes[other] = first
-    elif _arrival(first, None, None).has_edits:
+    elif arrival_of(first, None, None).has_edits:
         found.homes[other] = first
         found.copies.append((first, other))
     else:
@@ -254,26 +168,6 @@ def _unify(found: Incoming, unique: dict[Hashable, State], name: Hashable, other
         if first in found.homes:
             found.homes[other] = found.homes[first]
         found.homes[first] = other
-
-
-def _take_over(arrival: Arrival, other: State) -> None:
-    """Another copy's edits of attributes that the speaking copy has not edited count as if they were its own."""
-    theirs, units = _arrival(other, arrival.identity, arrival.home), arrival.plan.units
-    mine = {units[key] for key in arrival.columns}
-    mine |= {rel.key for rel in (*arrival.references, *arrival.collections)}
-    for key in theirs.columns:
-        if units[key] in mine:
-            arrival.rivals.append((key, other))
-        else:
-            arrival.sources[key] = other
-            arrival.columns.append(key)
-    for edited, own in ((theirs.references, arrival.references), (theirs.collections, arrival.collections)):
-        for rel in edited:
-            if rel.key in mine:
-                arrival.rivals.append((rel.key, other))
-            else:
-                arrival.sources[rel.key] = other
-                own.append(rel)
 
 
 def _follow_members(found: Incoming) -> None:
@@ -339,8 +233,3 @@ def owned_below(found: Incoming, states: Iterable[State], *, deep: bool = True) 
                     yield child
                     if deep:
                         queue.append(child)
-
-
-def base_side(arrival: Arrival, key: str) -> Any:
-    """The base of a column attribute of an arrival. A new object has none."""
-    return UNKNOWN if arrival.is_new else base_value(arrival.source(key), key)

@@ -17,10 +17,11 @@ from sojourn.mapping.graph import by_class, followed
 from sojourn.mapping.identity import as_list, state_of
 from sojourn.mapping.naming import named_of
 from sojourn.session.apply import Homecoming
+from sojourn.session.arrival import Arrival
 from sojourn.session.both_sides import agree, told
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
-from sojourn.session.incoming import Arrival, edited_at_home
+from sojourn.session.incoming import edited_at_home
 from sojourn.session.prefetch import Filling
 from sojourn.session.report import RefreshReport, Rulings
 from sojourn.session.rows import Reader, local_values

@@ -16,7 +16,8 @@ from sqlalchemy.orm.attributes import instance_state
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
-from sojourn.session.incoming import members_now, owned
+from sojourn.session.arrival import members_now
+from sojourn.session.incoming import owned
 from sojourn.session.keys import pointed
 from sojourn.session.verdict import ReferenceVerdict, Verdict
 from sojourn.session.write import write_values

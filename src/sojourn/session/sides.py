@@ -19,7 +19,8 @@ from sojourn.errors import UNKNOWN
 from sojourn.mapping.base import base_value
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.identity import assumed_identity, make_identity
-from sojourn.session.incoming import Arrival, Incoming, base_side, changed_members, members_before, members_now
+from sojourn.session.arrival import Arrival, base_side, changed_members, members_before, members_now
+from sojourn.session.incoming import Incoming
 from sojourn.session.keys import Key, pointed
 from sojourn.session.rows import Reader
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, held_by, is_orphan

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Relationship
+from sojourn.session.arrival import Arrival
 from sojourn.session.columns import Writes
-from sojourn.session.incoming import Arrival
 from sojourn.session.keys import Key
 from sojourn.sqlalchemy_internals import State
 
