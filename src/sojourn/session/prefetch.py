@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Mapper, Session, defer, lazyload, undefer
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -20,14 +19,14 @@ from sojourn.errors import WrongSessionError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class
 from sojourn.mapping.identity import as_list, make_identity, state_of
-from sojourn.mapping.shape import EAGER, Branch, General, Shape, shapes
-from sojourn.session.keys import Key, pointed, within
-from sojourn.session.rows import Reader, dialect_of, local_values
+from sojourn.mapping.shape import Branch, General, Shape, shapes
+from sojourn.session.find import Finder
+from sojourn.session.keys import Key, pointed
+from sojourn.session.rows import Reader, local_values
 from sojourn.sqlalchemy_internals import (
     State,
     edited_keys,
     fire_refresh,
-    forget_options,
     has_refresh_events,
     held_by,
     in_session,
@@ -59,15 +58,20 @@ def prefetch(session: Session, objs: object | Iterable[object], *options: Execut
 
 
 class Filling:
-    """One prefetch. `shapes` are those of the roots, `gone` the states whose row was not found when a column was read;
-    `statements` counts the SELECTs."""
+    """One prefetch. `shapes` are those of the roots, `gone` the states whose row was not found when a column was
+    read."""
 
     def __init__(self, session: Session, options: Sequence[ExecutableOption] = ()) -> None:
         self.session = session
         self.options = options
         self.shapes: dict[Mapper[Any], Shape] = {}
         self.gone: list[State] = []
-        self.statements = 0
+        self.finder = Finder(session)
+
+    @property
+    def statements(self) -> int:
+        """How many SELECTs it took so far."""
+        return self.finder.statements
 
     def fill(self, states: Sequence[State]) -> None:
         """Fill the shape of these states of the session. Database: may load, without autoflush."""
@@ -136,7 +140,7 @@ class Filling:
                     read.keys[state.key[1]] = None
                     lacking.append((state, plan, missing))
         reader.run()
-        self.statements += reader.statements
+        self.finder.statements += reader.statements
         for state, plan, missing in lacking:
             read = reader.table(plan)
             row = read.rows.get(state.key[1]) if state.key is not None else None
@@ -181,7 +185,7 @@ class Filling:
         pointing = {state: pointed(key) for state, key in self._with_local_key(rel, states).items()}
         unseen = [key for key in pointing.values() if key is not None and self._held(target, key) is None]
         # The session holds its objects weakly: this keeps the new ones until they are in place.
-        loaded = self._load(branch, target, _attributes(target, target.primary_key), unseen)
+        loaded = self.finder.by_primary_key(branch, target, unseen)
         for state, key in pointing.items():
             set_committed_value(state.obj(), rel.key, None if key is None else self._held(target, key))
         del loaded
@@ -194,81 +198,10 @@ class Filling:
         """A collection, or a reference that is not by primary key."""
         parents = self._with_local_key(rel, states)
         wanted = [key for key in dict.fromkeys(parents.values()) if pointed(key) is not None]
-        found = self._find(rel, branch, wanted)
+        found = self.finder.members(rel, branch, wanted)
         for state, key in parents.items():
             here = found.get(key, [])
             set_committed_value(state.obj(), rel.key, here if rel.many else here[0] if here else None)
-
-    def _find(self, rel: Relationship, branch: Branch, parents: Sequence[Key]) -> Mapping[Key, list[Any]]:
-        """The members of each parent, which is given by its local key."""
-        prop, target = rel.property, blueprint(branch.target or rel.target)
-        if rel.pairs is not None:
-            rows = self._load(branch, target, _attributes(target, rel.remote_key), parents, order_by=prop.order_by)
-        elif rel.link:
-            through = (rel.secondary, prop.secondaryjoin)
-            rows = self._load(branch, target, rel.link, parents, order_by=prop.order_by, through=through)
-        else:
-            return self._find_by_join(rel, branch, target, parents)
-        found: defaultdict[Key, list[Any]] = defaultdict(list)
-        for obj, *key in rows:
-            found[tuple(key)].append(obj)
-        return found
-
-    def _find_by_join(
-        self, rel: Relationship, branch: Branch, target: Blueprint, parents: Sequence[Key]
-    ) -> Mapping[Key, list[Any]]:
-        """Through a join condition of its own: first who belongs to whom, then the members."""
-        reader = Reader(self.session)
-        reader.want_members(rel, parents)
-        reader.run()
-        self.statements += reader.statements
-        pairs = reader.members[rel]
-        wanted = list(dict.fromkeys(key for keys in pairs.values() for key in keys))
-        rows = self._load(branch, target, _attributes(target, target.primary_key), wanted)
-        loaded = {tuple(key): obj for obj, *key in rows}
-        return {parent: [loaded[key] for key in keys if key in loaded] for parent, keys in pairs.items()}
-
-    def _load(
-        self,
-        branch: Branch,
-        target: Blueprint,
-        found_by: Sequence[Any],
-        keys: Sequence[Key],
-        *,
-        order_by: Any = None,
-        through: tuple[Any, Any] | None = None,
-    ) -> list[Any]:
-        """Rows of (object, *what it was found by), in the shape of the branch."""
-        general = branch.shape.general
-        options = [*_options(target, branch.shape), *general.criteria, *general.others]
-        statement: Any = select(target.class_, *found_by).select_from(target.class_)
-        if through is not None:
-            statement = statement.join(*through)
-        statement = statement.where(*branch.criteria).order_by(*order_by or ()).options(*options)
-        rows: list[Any] = []
-        for condition in within(dialect_of(self.session, target.mapper), found_by, keys):
-            self.statements += 1
-            rows.extend(self.session.execute(statement.where(condition)).all())
-        for row in rows:
-            forget_options(instance_state(row[0]), options)
-        return rows
-
-
-def _attributes(plan: Blueprint, keys: Iterable[str]) -> list[Any]:
-    return [getattr(plan.class_, key) for key in keys]
-
-
-def _options(plan: Blueprint, shape: Shape) -> list[ExecutableOption]:
-    """What loads exactly the shape's columns, and no relationship: those come in bulk, one level down."""
-    wanted = set(shape.wanted_columns(plan))
-    options: list[ExecutableOption] = []
-    for key, column in plan.columns.items():
-        if column.deferred and key in wanted:
-            options.append(undefer(getattr(plan.class_, key)))
-        elif not column.deferred and not column.query_only and key not in wanted:
-            options.append(defer(getattr(plan.class_, key)))
-    eager = [rel for rel in plan.relationships.values() if rel.property.lazy in EAGER]
-    return [*options, *(lazyload(getattr(plan.class_, rel.key)) for rel in eager)]
 
 
 def fill_inverse(rel: Relationship, parents: Iterable[State]) -> None:

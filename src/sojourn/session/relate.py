@@ -19,12 +19,12 @@ from sojourn.mapping.identity import make_identity
 from sojourn.session.arrival import members_now
 from sojourn.session.incoming import owned
 from sojourn.session.keys import pointed
+from sojourn.session.membership import change, hold, record_removal, refer_back, without
 from sojourn.session.verdict import ReferenceVerdict, Verdict
 from sojourn.session.write import write_values
 from sojourn.sqlalchemy_internals import (
     State,
     base_of,
-    change_unloaded,
     clear_parent,
     drop_parent,
     edited_keys,
@@ -33,8 +33,6 @@ from sojourn.sqlalchemy_internals import (
     held_by,
     in_session,
     members,
-    put_collection,
-    refill,
     set_base,
     set_parent,
     settle,
@@ -85,20 +83,20 @@ class Relating:
     ) -> list[Any]:
         state = verdict.home
         there, stand = self._people(stored), self._people(final)
-        removed = _without(there, stand)
+        removed = without(there, stand)
         if verdict.arrival.home is not None and rel.key in edited_keys(state):
             # What the session itself has taken out is marked already, and may have another owner.
-            removed = _without(removed, _without(removed, members_now(state, rel)))
+            removed = without(removed, without(removed, members_now(state, rel)))
         if verdict.arrival.home is None:
-            for obj in _without(members_now(state, rel), stand):
+            for obj in without(members_now(state, rel), stand):
                 clear_parent(state, rel.key, instance_state(obj))  # an addition of mine that does not stand
         if rel.many:
-            _hold(state, rel.key, stand)
+            hold(state, rel.key, stand)
             before: Any = there
         else:
             state.dict[rel.key] = stand[0] if stand else None
             before = there[0] if there else None
-        if state.key is None or _without(there, stand) or _without(stand, there):
+        if state.key is None or without(there, stand) or without(stand, there):
             set_base(state, rel.key, before)
         else:
             forget_edit(state, rel.key)
@@ -110,7 +108,7 @@ class Relating:
             if rel.direction == "many to many":
                 self.enter(instance_state(obj), rel.inverse, state.obj())
             else:
-                _fill_inverse(rel, state, instance_state(obj))
+                refer_back(rel, state, instance_state(obj))
         return stand
 
     def _people(self, some: Iterable[Hashable]) -> list[Any]:
@@ -182,7 +180,7 @@ class Relating:
                 child.dict[rel.inverse] = None
             owners = [one for one in (self.person(parent), holder) if one is not None]
             for owner in {id(one): instance_state(one) for one in owners}.values():
-                _record_removal(owner, rel, child.obj())
+                record_removal(owner, rel, child.obj())
             self._leave_stored_owner(child, rel, owners)
             drop_parent(parent, rel.key, child)
             if not owners:
@@ -193,17 +191,16 @@ class Relating:
         inverse = blueprint(child.mapper).relationships.get(rel.inverse or "")
         if inverse is not None and inverse.pairs is not None:
             there = self._found(inverse, pointed(tuple(child.dict.get(key) for key in inverse.local_key)))
-            if there is not None and _without([there], owners):
+            if there is not None and without([there], owners):
                 self.leave(instance_state(there), rel.key, child.obj())
 
     def _let_new_children_go(self, state: State) -> None:
         """What the session itself has put under a row that is deleted: SQLAlchemy cannot flush both."""
         for rel in owned(blueprint(state.mapper)):
-            value = state.dict.get(rel.key)
-            now = [] if value is None else list(members(value)) if rel.many else [value]
+            now = members_now(state, rel)
             new = [obj for obj in now if instance_state(obj).key is None]
             if new and rel.many:
-                _change(state, rel.key, _without(now, new))
+                change(state, rel.key, without(now, new))
             elif new:
                 unload(state, rel.key)
             for obj in new:
@@ -225,8 +222,8 @@ class Relating:
                 unload(holder, other.key)
             return
         now = list(members(holder.dict[other.key]))
-        if len(_without(now, [obj])) < len(now):
-            _change(holder, other.key, _without(now, [obj]))
+        if len(without(now, [obj])) < len(now):
+            change(holder, other.key, without(now, [obj]))
 
     def enter(self, holder: State, name: str | None, obj: Any) -> None:
         """Put an object into a relationship of its holder, where that is in memory."""
@@ -238,59 +235,5 @@ class Relating:
             forget_edit(holder, other.key)
             return
         now = [] if holder.dict[other.key] is None else list(members(holder.dict[other.key]))
-        if _without([obj], now):
-            _change(holder, other.key, [*now, obj])
-
-
-def _without(objs: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """The objects that are not among the others, compared by what they are."""
-    there = {id(obj) for obj in others}
-    return [obj for obj in objs if id(obj) not in there]
-
-
-def _hold(state: State, key: str, objs: list[Any]) -> None:
-    """Make a collection hold these members; the collection object stays, if there is one."""
-    if state.dict.get(key) is None:
-        put_collection(state, key, objs)
-    else:
-        forget_mutation(state, key)
-        refill(state, key, objs)
-
-
-def _change(state: State, key: str, now: list[Any]) -> None:
-    """Other members without a history: an edit that is there stays an edit of what it was one of."""
-    base = base_of(state, key) if key in edited_keys(state) else UNKNOWN
-    _hold(state, key, now)
-    if base is UNKNOWN:
-        return
-    if not _without(members(base), now) and not _without(now, members(base)):
-        forget_edit(state, key)
-        settle(state)
-    else:
-        set_base(state, key, base)
-
-
-def _record_removal(owner: State, rel: Relationship, obj: Any) -> None:
-    """An owner loses a member, and its history says so."""
-    if rel.key not in owner.dict:
-        change_unloaded(owner, rel.key, (), [obj])
-        return
-    base = base_of(owner, rel.key) if rel.key in edited_keys(owner) else owner.dict[rel.key]
-    if rel.many:
-        before = list(members(base))
-        _hold(owner, rel.key, _without(members(owner.dict[rel.key]), [obj]))
-        set_base(owner, rel.key, [*_without(before, [obj]), obj])
-    elif owner.dict[rel.key] is obj or base is None:
-        owner.dict[rel.key] = None
-        set_base(owner, rel.key, obj)
-
-
-def _fill_inverse(rel: Relationship, parent: State, child: State) -> None:
-    if rel.inverse is None or rel.direction != "to many" or rel.inverse in edited_keys(child):
-        return
-    if child.key is not None and rel.inverse not in child.dict:
-        return
-    if child.dict.get(rel.inverse) is not parent.obj():
-        child.dict[rel.inverse] = parent.obj()
-        if child.key is None:
-            set_base(child, rel.inverse, None)
+        if without([obj], now):
+            change(holder, other.key, [*now, obj])
