@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import attributes, undefer
+from sqlalchemy.orm import attributes, selectinload, undefer
 from sqlalchemy.orm.exc import StaleDataError
 
 from sojourn.errors import UNKNOWN, ConflictError, Policy
-from sojourn.session.attach import attach
+from sojourn.session.attach import Verify, attach
 from tests.databases import Database
-from tests.models import columns
+from tests.models import columns, dataclasses_
 from tests.models.columns import Audited, Document, Settings
+from tests.models.dataclasses_ import Basket
 from tests.session.attaching import away, columns_set, others, row
 
 # --- values that change in place -------------------------------------------------------------------------------------
@@ -280,3 +281,46 @@ def test_an_onupdate_column_that_i_did_not_edit_is_no_conflict(database: Databas
         assert mine.revision == 2
         session.commit()
         assert (mine.revision, mine.name, mine.status) == (3, "theirs", "mine")
+
+
+# --- what was deleted with `del` -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verify", ["changed", "all", "none"])
+def test_a_column_that_was_deleted_is_written_as_null(database: Database, verify: Verify) -> None:
+    database.create(columns.Base.metadata)
+    with others(database) as session:
+        session.add(Document(id=1, title="title", summary="summary", body="body"))
+    [mine] = away(database, Document)
+    del mine.summary
+    with database.session() as session, database.statements() as log:
+        assert attach(session, mine, verify=verify).updated == [mine]
+        session.commit()
+        assert columns_set(log) == [("document", ["summary", "version"])]
+    assert row(database, Document, 1).summary is None
+
+
+@pytest.mark.parametrize("verify", ["changed", "all", "none"])
+def test_a_column_that_was_empty_and_was_deleted_is_no_edit(database: Database, verify: Verify) -> None:
+    database.create(columns.Base.metadata)
+    with others(database) as session:
+        session.add(Document(id=1, title="title", body="body"))
+    [mine] = away(database, Document)
+    del mine.summary
+    with database.session() as session, database.statements() as log:
+        assert attach(session, mine, verify=verify).updated == []
+        session.commit()
+        assert log.updates == []
+
+
+@pytest.mark.parametrize("verify", ["changed", "all", "none"])
+def test_a_reference_that_was_deleted_is_written_as_null_also_in_a_tree(database: Database, verify: Verify) -> None:
+    database.create(dataclasses_.Base.metadata)
+    with others(database) as session:
+        session.add(Basket(name="big", inner=[Basket(name="small")]))
+    mine = away(database, Basket, selectinload(Basket.outer))[1]
+    del mine.outer
+    with database.session() as session:
+        assert attach(session, mine, verify=verify).updated == [mine]
+        session.commit()
+    assert row(database, Basket, 2).outer_id is None

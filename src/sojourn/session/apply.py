@@ -170,6 +170,7 @@ class Homecoming:
                 attach_pending(self.session, state)
             elif state.modified:
                 self._forget_mutations(state)
+                _empty_deleted(state)
             if "info" in state.__dict__:
                 forget(state)
 
@@ -263,3 +264,12 @@ class Homecoming:
             token = token_of(verdict.arrival.state)
             if token is not None:
                 remember_token(self.session, token, verdict.home.obj())
+
+
+def _empty_deleted(state: State) -> None:
+    """What was deleted with `del` holds None: SQLAlchemy breaks off at such a column, and may overlook a reference."""
+    plan = blueprint(state.mapper)
+    for key in edited_keys(state):
+        rel = plan.relationships.get(key)
+        if key not in state.dict and (key in plan.columns if rel is None else rel.loadable and not rel.many):
+            state.dict[key] = None
