@@ -129,16 +129,18 @@ def edited_columns(state: State, plan: Blueprint) -> list[str]:
     ]
 
 
-def changed_in_place(state: State, plan: Blueprint) -> bool:
-    """Whether a value that can be changed in place may differ from its remembered base. Database: none."""
-    notes = _notes(state)
-    if not notes:
-        return False
+def changed_in_place(states: Iterable[State], plan: Blueprint) -> list[int]:
+    """The positions of those that hold a value that may differ from its remembered base. Database: none."""
+    noted = [(at, state) for at, state in enumerate(states) if "info" in state.__dict__]
+    return [at for at, state in noted if _is_changed(state, plan)]
+
+
+def _is_changed(state: State, plan: Blueprint) -> bool:
     loaded = state.dict
     return any(
         loaded.get(key) is not held
         or not (base.is_still(held) if type(base) is Frozen else same(plan, key, base, held))
-        for key, (held, base) in notes.items()
+        for key, (held, base) in _notes(state).items()
     )
 
 

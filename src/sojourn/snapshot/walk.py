@@ -197,9 +197,8 @@ class Walk:
             group.special[before + at] = held[at]
             self.meet(former_members(state_in(held[at]), group.plan))
         if group.plan.mutable and not group.new:
-            for at, loaded in enumerate(held):
-                if changed_in_place(state_in(loaded), group.plan):
-                    group.special[before + at] = loaded
+            for at in changed_in_place(map(state_in, held), group.plan):
+                group.special[before + at] = held[at]
 
     def _follow_references(self, key: str, held: Sequence[Loaded], targets: list[int | None]) -> None:
         nodes, met = self._numbered(), self.met
