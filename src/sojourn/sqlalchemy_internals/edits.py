@@ -145,15 +145,15 @@ def fill_lists(
     impl = cast(Any, mapper.class_manager[key].impl)
     if impl.collection_factory is not InstrumentedList or impl.dispatch.init_collection:
         return False
+    # Python calls a function faster than a class, and there are many owners.
+    new, initialize, member_of = CollectionAdapter.__new__, cast(Any, CollectionAdapter.__init__), nodes.__getitem__
     for owner, of_one in zip(owners, lists, strict=True):
         loaded = instance_dict(owner)
-        loaded[key] = collection = InstrumentedList([nodes[node] for node in of_one])
-        CollectionAdapter(impl, loaded["_sa_instance_state"], cast(Any, collection))
+        loaded[key] = collection = InstrumentedList(map(member_of, of_one))
+        initialize(new(CollectionAdapter), impl, loaded["_sa_instance_state"], collection)
         if inverse is not None:
             for member in collection:
-                held = member.__dict__
-                if inverse not in held:
-                    held[inverse] = owner
+                member.__dict__.setdefault(inverse, owner)
     return True
 
 
