@@ -191,6 +191,27 @@ def test_a_deferred_column_that_was_loaded_for_the_journey_merges_like_any_other
         assert (mine.title, mine.body) == ("theirs", "mine")
 
 
+@pytest.mark.parametrize("by", ["del", "another copy"])
+def test_a_deferred_column_that_was_edited_and_is_not_loaded_any_more_is_read_to_merge_it(
+    database: Database, by: str
+) -> None:
+    document(database)
+    [first], [second] = away(database, Document), away(database, Document, undefer(Document.body))
+    first.title = "mine"
+    if by == "del":
+        del second.body
+    else:
+        second.body = "mine"
+    with others(database) as session:
+        session.get_one(Document, 1).body = "theirs"
+    with database.session() as session:
+        with pytest.raises(ConflictError) as caught:
+            attach(session, [second] if by == "del" else [first, second])
+        [conflict] = caught.value.conflicts
+        assert (conflict.attribute, conflict.base, conflict.theirs) == ("body", "body", "theirs")
+        assert conflict.mine == (None if by == "del" else "mine")
+
+
 # --- version counters ------------------------------------------------------------------------------------------------
 
 

@@ -137,8 +137,9 @@ def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
     if identity is None or (verify == "none" and not arrival.is_new):
         return
     read = reader.table(plan)
-    loaded = state.dict
-    read.want(plan, (key for key in plan.stored if key in loaded or not plan.columns[key].deferred))
+    # What was deleted with `del`, or edited on another copy, is not loaded here.
+    wanted = {*state.dict, *arrival.columns}
+    read.want(plan, (key for key in plan.stored if key in wanted or not plan.columns[key].deferred))
     read.keys[identity[1]] = None
     # What an edit only points to is read, to know that it is there; it is not to be changed.
     read.lock = read.lock or arrival.has_edits or bool(arrival.added_to or arrival.removed_from)
