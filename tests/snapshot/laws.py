@@ -120,7 +120,7 @@ def _side(value: Any) -> Any:
 def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, Any]], objs: Iterable[Any]) -> list[str]:
     """Where copies tell something else than their originals, `objs`; what the format says apart."""
     found = [f"{name} is only in one" for name in before.keys() ^ after.keys()]
-    taken_out = {id(member) for obj in everything(objs) for member in _taken_out(obj)}
+    taken_out = _taken_out(everything(objs))
     for obj in everything(objs):
         name, one, plan = name_of(obj), inspect(obj), blueprint(obj)
         if name not in after:
@@ -142,16 +142,19 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
     return found
 
 
-def _taken_out(obj: Any) -> list[Any]:
-    """What an object owned and does not own any more."""
-    found: list[Any] = []
-    one = inspect(obj)
-    for rel in blueprint(obj).relationships.values():
-        if rel.owns:
-            now = _held(one, rel.key, rel.many)
-            found += pending_mutations(one, rel.key)[1]
-            found += [member for member in former(one, rel.key, rel.many) if all(member is not other for other in now)]
-    return found
+def _taken_out(objs: Iterable[Any]) -> set[int]:
+    """What was owned and is not owned any more, by id. What another owner holds in the same place was moved, even where
+    SQLAlchemy took it out of its former one after that and marked it."""
+    lost: set[tuple[int, Any]] = set()
+    held: set[tuple[int, Any]] = set()
+    for obj in objs:
+        one = inspect(obj)
+        for rel in blueprint(obj).relationships.values():
+            if rel.owns:
+                gone = [*pending_mutations(one, rel.key)[1], *former(one, rel.key, rel.many)]
+                lost.update((id(member), rel.property) for member in gone)
+                held.update((id(member), rel.property) for member in _held(one, rel.key, rel.many))
+    return {member for member, _ in lost - held}
 
 
 def _is_displaced(one: State, plan: Blueprint) -> bool:

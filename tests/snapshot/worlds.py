@@ -21,11 +21,11 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.base import ExecutableOption
 
-from sojourn.errors import WrongSessionError
+from sojourn.errors import UNKNOWN, WrongSessionError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import walk
 from sojourn.session.detach import detach
-from sojourn.sqlalchemy_internals import members
+from sojourn.sqlalchemy_internals import base_of, members
 from tests.models import columns, dataclasses_, inheritance, keys, odd, relations, shop, styles
 from tests.models.columns import Audited, Document, Point, Settings, Shape
 from tests.models.dataclasses_ import Basket, Fruit
@@ -248,8 +248,9 @@ class Editor:
     def __init__(self, dice: Dice, roots: Sequence[Any], *, flushable: bool = False) -> None:
         self.dice = dice
         self.pool: list[Any] = [state.obj() for state in walk(roots)]
-        # SQLAlchemy cannot flush a column that was deleted with `del`, nor a key that other rows refer to. And of a
-        # reference that was set unseen, while its former owner's collection is loaded, each side tells something else.
+        # SQLAlchemy cannot flush a key that other rows refer to. A copy does not know of a column that was set unseen
+        # and deleted with `del`. And of a reference that was set unseen, while its former owner's collection is
+        # loaded, each side tells something else.
         self.flushable = flushable
         self.made = 0
         # What is compared by its values, and lacks some, breaks off in the midst of SQLAlchemy's work.
@@ -295,7 +296,7 @@ class Editor:
         if key in plan.primary_key:
             if not self.flushable and inspect(obj).key is not None and isinstance(held, int):
                 setattr(obj, key, held + 100)
-        elif key in obj.__dict__ and not self.dice.number(0, 5) and not self.flushable:
+        elif key in obj.__dict__ and not self.dice.number(0, 5) and not (self.flushable and _has_no_base(obj, key)):
             delattr(obj, key)
         else:
             setattr(obj, key, self._value(column.type, held))
@@ -370,6 +371,10 @@ class Editor:
             setattr(obj, rel.key, held[: self.dice.number(0, len(held))])
         elif not isinstance(held, Pile):
             setattr(obj, rel.key, type(held)() if type(held) in (list, set) else _empty(held))
+
+
+def _has_no_base(obj: Any, key: str) -> bool:
+    return base_of(inspect(obj), key) is UNKNOWN
 
 
 def _is_partial(obj: Any) -> bool:
