@@ -7,6 +7,7 @@ skipping.
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 from collections import Counter, defaultdict
@@ -100,6 +101,12 @@ def engine_of() -> Iterator[Callable[[str], Engine]]:
 def _note_database(request: pytest.FixtureRequest, name: str) -> None:
     """Leave the database's name on the test's report, for the counts below (it also travels from xdist's workers)."""
     request.node.user_properties.append(("database", name))
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of classes and tests that are there now stay to the end: no collection need look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

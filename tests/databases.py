@@ -39,10 +39,10 @@ NAMES = ("sqlite", *SERVERS)
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+asyncmy"}
 # What each new connection executes first.
 _FIRST_STATEMENTS = {
-    # synchronous=OFF: a test's data need not survive a power cut.
+    # synchronous off: a test's data need not survive a power cut.
     "sqlite": ["PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = OFF"],
     # A forgotten open transaction shall fail the test that waits for it, not hang the run.
-    "postgresql": ["SET lock_timeout = '10s'"],
+    "postgresql": ["SET synchronous_commit = off", "SET lock_timeout = '10s'"],
     "mariadb": ["SET lock_wait_timeout = 10", "SET innodb_lock_wait_timeout = 10"],
 }
 

@@ -77,8 +77,8 @@ def test_a_circle_is_walked_once() -> None:
     assert {id(obj) for obj in reached(one)} == {id(one), id(two)}
 
 
-def test_a_chain_of_100000_is_walked() -> None:
-    chain = [Node() for _ in range(100_000)]
+def test_a_chain_of_10_000_is_walked() -> None:
+    chain = [Node() for _ in range(10_000)]
     for parent, child in pairwise(chain):
         set_committed_value(child, "parent", parent)
-    assert len(walk([chain[-1]])) == 100_000
+    assert len(walk([chain[-1]])) == 10_000

@@ -18,7 +18,7 @@ from tests.models.keys import Book, Legacy, Shelf
 from tests.models.relations import Article, Link, Note, Passport, Person, Tag
 from tests.models.shop import Customer, Line, Order, fill
 from tests.models.styles import Moon, Planet
-from tests.snapshot.documents import document_of, dumped, encoded, loaded
+from tests.snapshot.documents import document_of, dumped, loaded
 
 
 @pytest.fixture
@@ -269,17 +269,6 @@ def test_a_dump_of_what_was_loaded_is_the_same_document(session: Session) -> Non
     originals = session.query(Customer).options(options).all()
     data = dumped(originals)
     assert dumped(loads(data, shop.Base)) == data
-
-
-def test_a_chain_of_100_000_objects_is_not_too_deep() -> None:
-    rows = [[number, str(number)] for number in range(100_000)]
-    chain = {"columns": ["id", "name"], "rows": rows, "references": {"parent": [None, *range(99_999)]}}
-    table = {"entity": "Legacy", "schema": "0" * 12, **chain}
-    (end,) = loads(encoded({"sojourn": 1, "roots": [99_999], "tables": [table]}), Legacy)
-    names = [end.name]
-    while (end := end.parent) is not None:
-        names.append(end.name)
-    assert names == [str(number) for number in reversed(range(100_000))]
 
 
 def test_a_chain_of_new_objects_is_not_too_deep() -> None:

@@ -134,9 +134,9 @@ def two_levels(model: type[Any]) -> list[Any]:
     return options
 
 
-def test_what_to_dict_gives_of_every_model_is_what_the_schema_says(database: Database) -> None:
-    database.create(*(module.Base.metadata for module in MODULES))
-    with database.session() as session:
+def test_what_to_dict_gives_of_every_model_is_what_the_schema_says(sqlite: Database) -> None:
+    sqlite.create(*(module.Base.metadata for module in MODULES))
+    with sqlite.session() as session:
         fill(session, customers=2, orders=2, lines=2)
         session.add_all(rows_of_every_model())
         session.commit()
@@ -144,7 +144,7 @@ def test_what_to_dict_gives_of_every_model_is_what_the_schema_says(database: Dat
         session.commit()
     for model in mapped_classes():
         for options in ([], [undefer("*"), *two_levels(model)], [selectinload("*")]):
-            with database.session() as session:
+            with sqlite.session() as session:
                 objs = session.scalars(select(model)).all()
                 assert objs, f"no rows of {model.__name__}"
                 prefetch(session, objs, *options)

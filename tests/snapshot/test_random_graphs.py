@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import SQLAlchemyError
@@ -197,7 +197,6 @@ def written(engine: Engine, objs: list[Any]) -> Any:
     return sorted((sql, repr(row)) for sql, row in rows if not sql.startswith(("SELECT", "BEGIN")))
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_a_copy_holds_tells_and_writes_the_same(engine: Engine, data: st.DataObject) -> None:
     with Session(engine, autoflush=False) as session:

@@ -409,9 +409,9 @@ def test_a_recursive_option_goes_as_deep_as_it_says(session: Session) -> None:
     assert grandchild == {"id": 3, "parent_id": 2, "name": "3"}
 
 
-def test_a_chain_of_100_000_objects_is_not_too_deep() -> None:
+def test_a_chain_of_10_000_objects_is_not_too_deep() -> None:
     node: Node | None = None
-    for number in range(100_000):
+    for number in range(10_000):
         below = Node()
         instance_dict(below).update(id=number, parent_id=None, name="n", parent=node)
         node = below
@@ -420,7 +420,7 @@ def test_a_chain_of_100_000_objects_is_not_too_deep() -> None:
     while plain["parent"] is not None:
         plain = plain["parent"]
         depth += 1
-    assert (depth, plain["id"]) == (99_999, 0)
+    assert (depth, plain["id"]) == (9_999, 0)
 
 
 # --- nothing is loaded ------------------------------------------------------------------------------------------------
