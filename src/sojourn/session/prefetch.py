@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
+from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.sql.base import ExecutableOption
 
+from sojourn.collector import collector_paused
 from sojourn.errors import WrongSessionError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class
@@ -26,6 +28,7 @@ from sojourn.session.rows import Reader, local_values
 from sojourn.sqlalchemy_internals import (
     State,
     edited_keys,
+    fill_loaded,
     fire_refresh,
     has_refresh_events,
     held_by,
@@ -186,8 +189,10 @@ class Filling:
         unseen = [key for key in pointing.values() if key is not None and self._held(target, key) is None]
         # The session holds its objects weakly: this keeps the new ones until they are in place.
         loaded = self.finder.by_primary_key(branch, target, unseen)
-        for state, key in pointing.items():
-            set_committed_value(state.obj(), rel.key, None if key is None else self._held(target, key))
+        fill_loaded(
+            rel.key,
+            [(state.obj(), None if key is None else self._held(target, key)) for state, key in pointing.items()],
+        )
         del loaded
 
     def _held(self, target: Blueprint, key: Key) -> Any:
@@ -199,9 +204,9 @@ class Filling:
         parents = self._with_local_key(rel, states)
         wanted = [key for key in dict.fromkeys(parents.values()) if pointed(key) is not None]
         found = self.finder.members(rel, branch, wanted)
-        for state, key in parents.items():
-            here = found.get(key, [])
-            set_committed_value(state.obj(), rel.key, here if rel.many else here[0] if here else None)
+        here = [(state.obj(), found.get(key, [])) for state, key in parents.items()]
+        with collector_paused():
+            fill_loaded(rel.key, here if rel.many else [(obj, of_one[0] if of_one else None) for obj, of_one in here])
 
 
 def fill_inverse(rel: Relationship, parents: Iterable[State]) -> None:
@@ -209,22 +214,27 @@ def fill_inverse(rel: Relationship, parents: Iterable[State]) -> None:
     inverse = rel.inverse
     if inverse is None or rel.direction != "to many" or not rel.loadable:
         return
-    for parent in parents:
-        for child in _children(rel, [parent]):
-            # An edited foreign key may point elsewhere by now, and a new object is told by whoever puts it in.
-            if (
-                inverse in child.dict
-                or child.key is None
-                or not {inverse, *rel.remote_key}.isdisjoint(edited_keys(child))
-            ):
-                continue
-            set_committed_value(child.obj(), inverse, parent.obj())
+    own = {inverse, *rel.remote_key}
+    fill_loaded(
+        inverse,
+        [
+            (child, parent.obj())
+            for parent in parents
+            for child in _members(rel, parent)
+            if inverse not in instance_dict(child) and _is_told_by_its_row(instance_state(child), own)
+        ],
+    )
+
+
+def _is_told_by_its_row(child: State, own: AbstractSet[str]) -> bool:
+    # An edited foreign key may point elsewhere by now, and a new object is told by whoever puts it in.
+    return child.key is not None and (not child.modified or own.isdisjoint(edited_keys(child)))
+
+
+def _members(rel: Relationship, state: State) -> Sequence[Any]:
+    value = state.dict.get(rel.key)
+    return () if value is None else members(value) if rel.many else (value,)
 
 
 def _children(rel: Relationship, states: Iterable[State]) -> list[State]:
-    children: list[State] = []
-    for state in states:
-        value = state.dict.get(rel.key)
-        if value is not None:
-            children.extend(map(instance_state, members(value) if rel.many else (value,)))
-    return children
+    return [instance_state(child) for state in states for child in _members(rel, state)]

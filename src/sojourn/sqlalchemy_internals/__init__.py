@@ -5,7 +5,7 @@ of sojourn calls these names, so a change in SQLAlchemy is work in one place. `t
 checks each operation against what SQLAlchemy itself does, on every supported version.
 
 The names used: `InstanceState.committed_state`, `.callables`, `.expired_attributes`, `.parents`, `._strong_obj`,
-`._instance_dict`; `AttributeImpl`; `Mapper._is_orphan`,
+`._instance_dict`; `AttributeImpl`; `CollectionAdapter`; `Mapper._is_orphan`,
 `._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`,
 `._state_constructor`, `._state_setter`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
@@ -27,8 +27,6 @@ from sojourn.sqlalchemy_internals.edits import (
     drop_parent,
     edit_collection,
     edited_keys,
-    fill_collection,
-    fill_lists,
     forget_edit,
     forget_edits,
     forget_mutation,
@@ -45,6 +43,7 @@ from sojourn.sqlalchemy_internals.edits import (
     track_mutable,
     untie_parent,
 )
+from sojourn.sqlalchemy_internals.filling import fill_collection, fill_lists, fill_loaded
 from sojourn.sqlalchemy_internals.guard import (
     guard,
     take_off_guard,
@@ -104,6 +103,7 @@ __all__ = [
     "expire_unloaded",
     "fill_collection",
     "fill_lists",
+    "fill_loaded",
     "fire_load",
     "fire_refresh",
     "forget_edit",

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy.ext.mutable import MutableBase
-from sqlalchemy.ext.orderinglist import OrderingList
-from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.base import NEVER_SET, NO_VALUE, PASSIVE_NO_RESULT
-from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList, collection_adapter
+from sqlalchemy.orm.collections import InstrumentedList, collection_adapter
 
 from sojourn.errors import UNKNOWN
 from sojourn.sqlalchemy_internals.state import State
@@ -115,46 +113,6 @@ def put_collection(state: State, key: str, items: Sequence[Any]) -> None:
     """A new, unedited collection with these members, in the mapped collection class."""
     state.__dict__.get("_pending_mutations", {}).pop(key, None)
     cast(Any, state.manager[key].impl).set_committed_value(state, state.dict, items)
-
-
-def fill_collection(state: State, key: str, items: Sequence[Any]) -> None:
-    """`put_collection` for a state that was just made: there is nothing that would have to be forgotten.
-
-    An ordering_list takes its members as they are: it would number those that have no number.
-    """
-    adapter, collection = cast(Any, state.manager[key].impl)._initialize_collection(state)
-    if type(collection) is InstrumentedList or isinstance(collection, OrderingList):
-        list.extend(collection, items)
-    else:
-        adapter.append_multiple_without_event(items)
-    state.dict[key] = collection
-
-
-def fill_lists(
-    mapper: Mapper[Any],
-    key: str,
-    owners: Iterable[Any],
-    lists: Iterable[Sequence[int]],
-    nodes: Sequence[Any],
-    inverse: str | None,
-) -> bool:
-    """`fill_collection` for many owners; False, and nothing done, where the collection is more than a plain list.
-
-    `lists` has for each owner the positions of its members in `nodes`. Members without an `inverse` reference get it.
-    """
-    impl = cast(Any, mapper.class_manager[key].impl)
-    if impl.collection_factory is not InstrumentedList or impl.dispatch.init_collection:
-        return False
-    # Python calls a function faster than a class, and there are many owners.
-    new, initialize, member_of = CollectionAdapter.__new__, cast(Any, CollectionAdapter.__init__), nodes.__getitem__
-    for owner, of_one in zip(owners, lists, strict=True):
-        loaded = instance_dict(owner)
-        loaded[key] = collection = InstrumentedList(map(member_of, of_one))
-        initialize(new(CollectionAdapter), impl, loaded["_sa_instance_state"], collection)
-        if inverse is not None:
-            for member in collection:
-                member.__dict__.setdefault(inverse, owner)
-    return True
 
 
 def edit_collection(state: State, key: str, base: Sequence[Any], final: Sequence[Any]) -> None:
