@@ -88,6 +88,28 @@ def test_with_my_policy_it_is_deleted_with_what_they_put_there(
     assert {line.id for line in rows(database, Line)} == left
 
 
+@pytest.mark.parametrize("deleted", ["number", "lines.sku"])
+def test_what_they_did_to_a_column_that_i_deleted_before_the_removal_is_a_conflict(
+    database: Database, deleted: str
+) -> None:
+    customer, gone = without_order_1(database)
+    if deleted == "number":
+        del gone.number
+    else:
+        del gone.lines[0].sku
+    with others(database) as session:
+        order = session.get_one(Order, 1)
+        if deleted == "number":
+            order.number = "theirs"
+        else:
+            order.lines[0].sku = "theirs"
+    with database.session() as session:
+        with pytest.raises(ConflictError) as caught:
+            attach(session, customer)
+        key = inspect(gone).key
+        assert caught.value.conflicts == [Conflict(inspect(customer).key, "orders", key, None, key)]
+
+
 def test_what_the_session_itself_did_below_is_a_conflict_too(database: Database) -> None:
     customer, _ = without_order_1(database)
     with database.session() as session:

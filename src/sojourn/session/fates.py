@@ -21,7 +21,7 @@ from sojourn.session.incoming import Incoming, owned, owned_below
 from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides, identity_of
 from sojourn.session.verdict import Fate, OnMissing, Verdict
-from sojourn.sqlalchemy_internals import State
+from sojourn.sqlalchemy_internals import State, edited_keys
 
 
 class Fates:
@@ -136,14 +136,15 @@ class Fates:
         """Whether they changed a column, put something into what the object owns, or moved the object."""
         if arrival.is_new or self.sides.row(arrival) is None:
             return False
-        theirs, plan, loaded = self.sides.theirs(arrival), arrival.plan, arrival.state.dict
+        theirs, plan = self.sides.theirs(arrival), arrival.plan
+        known = {*arrival.state.dict, *edited_keys(arrival.state)}  # also what was deleted with `del`
         if any(
-            key in loaded and key != plan.version and not same(plan, key, base_side(arrival, key), theirs(key))
+            key in known and key != plan.version and not same(plan, key, base_side(arrival, key), theirs(key))
             for key in plan.stored
         ):
             return True
         for rel in owned(plan):
-            if rel.key in loaded:
+            if rel.key in arrival.state.dict:
                 base, mine, members, _ = self.sides.members(arrival, rel)
                 if not set(members) <= {*base, *mine}:
                     return True
