@@ -216,11 +216,16 @@ def draw_roots(dice: Dice, session: Session) -> list[Any]:
     for class_ in dice.some_of(ROOTS, 2, 1):
         order = [getattr(class_, key) for key in blueprint(class_).primary_key]
         roots += session.scalars(select(class_).options(*draw_options(dice, class_)).order_by(*order)).all()
-    for obj in dice.some_of([state.obj() for state in walk(roots)], 2) if roots else ():
+    for obj in dice.some_of(_reached(roots), 2) if roots else ():
         key = dice.one_of(_plain(type(obj)))
         if key in obj.__dict__:
             session.expire(obj, [key])
     return roots
+
+
+def _reached(roots: Sequence[Any]) -> list[Any]:
+    """The graph in an order that does not depend on that of sets, so that the same draws make the same edits."""
+    return sorted((state.obj() for state in walk(roots)), key=lambda obj: str(inspect(obj).key))
 
 
 def draw_graph(dice: Dice, session: Session, *, flushable: bool = False) -> list[Any]:
@@ -247,7 +252,7 @@ class Editor:
 
     def __init__(self, dice: Dice, roots: Sequence[Any], *, flushable: bool = False) -> None:
         self.dice = dice
-        self.pool: list[Any] = [state.obj() for state in walk(roots)]
+        self.pool: list[Any] = _reached(roots)
         # SQLAlchemy cannot flush a key that other rows refer to. A copy does not know of a column that was set unseen
         # and deleted with `del`. And of a reference that was set unseen, while its former owner's collection is
         # loaded, each side tells something else.
@@ -334,6 +339,9 @@ class Editor:
 
     # --- relationships
 
+    def _place(self, obj: Any) -> str:
+        return str(inspect(obj).key or [one is obj for one in self.pool].index(True))
+
     def _target(self, rel: Relationship) -> Any:
         fitting = [one for one in self.pool if isinstance(one, rel.target.class_)]
         at = self.dice.number(0, len(fitting))
@@ -354,7 +362,7 @@ class Editor:
         except (KeyError, ValueError):
             return  # SQLAlchemy takes out what was taken out unseen, and breaks off where the row is not there either
         adapter = collection_adapter(held)
-        known = list(members(held))
+        known = sorted(members(held), key=self._place) if isinstance(held, set) else list(members(held))
         what = self.dice.number(0, 6)
         if what <= 2:
             target = self._target(rel)
