@@ -136,7 +136,8 @@ def differences(before: dict[Any, dict[str, Any]], after: dict[Any, dict[str, An
                 known = _told_by_identity(one, plan)
                 unseen = _deleted_unseen(one, plan) | known
                 mine = {at: change for at, change in mine.items() if at not in unseen}
-                yours = {at: change for at, change in yours.items() if at not in known}
+                filled = _backwards(one, plan) if one.key is None else set()  # all that a new object has is a change
+                yours = {at: change for at, change in yours.items() if at not in known | filled}
             if key not in excused and mine != yours:
                 found.append(f"{name} {key}: {told!r} came back as {after[name][key]!r}")
     return found
