@@ -145,6 +145,21 @@ class WrongSessionError(SojournError):
         super().__init__(f"{_classes(self.objects)}: {what}. {remedy}")
 
 
+class NoTransactionError(SojournError):
+    """The engine commits each statement by itself, so no row can be held between reading and writing it.
+
+    `dialect` is the name of the database's dialect.
+    """
+
+    def __init__(self, dialect: str, lines: str) -> None:
+        self.dialect = dialect
+        super().__init__(
+            f"The {dialect} connection commits each statement by itself: between the SELECT of a row and its UPDATE "
+            "somebody else may change it, and that change would be lost. Nothing was changed. "
+            f"Give this session a connection with transactions:\n{lines}"
+        )
+
+
 class NotAllowedError(SojournError):
     """Edits of attributes that `allow` does not list. `attributes` are (class name, attribute) pairs."""
 

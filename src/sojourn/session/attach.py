@@ -22,6 +22,8 @@ from sojourn.session.arrival import Arrival
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
 from sojourn.session.incoming import Incoming, collect, owned, owned_below
+from sojourn.session.locks import Hold, secure
+from sojourn.session.recheck import remember
 from sojourn.session.report import AttachReport, Rulings
 from sojourn.session.rows import Reader, local_values
 from sojourn.session.sides import holder_key, identity_of
@@ -56,17 +58,21 @@ def attach(
     `verify`: read the rows of what was edited ("changed"), of every object and bring clean ones up to date ("all"), or
     none ("none": edits are taken as they are; a version counter still guards them). New objects whose primary key is
     set are looked for in any case.
-    `lock`: read with FOR UPDATE, in key order, where the database has it.
+    `lock`: hold the rows that are to be written from the SELECT to the end of the transaction: row locks in key order;
+    on SQLite, which has one lock for all, its write lock. False: others may work on them until the flush, which then
+    locks and reads them again, and raises ConflictError where what was decided on has changed.
     `allow`: class-bound attributes that may be written (`[Order.status, Order.lines, Line.qty]`); None: all.
     `dry_run`: report what would happen, conflicts included, and change nothing.
 
     Returns an `AttachReport`.
 
     Raises ConflictError with all conflicts, MissingRowError where rows are missing and nothing else is wrong,
-    NotAllowedError, WrongSessionError, NotMappedError. After an error the session and the objects are as they were,
+    NotAllowedError, WrongSessionError, NotMappedError; NoTransactionError where each statement commits by itself, so
+    that nothing can be held. After an error the session and the objects are as they were,
     except for the begun transaction and its row locks.
 
-    Database: loads unless `verify="none"` or nothing was edited. One SELECT a mapped table and chunk of keys.
+    Database: loads unless `verify="none"` or nothing was edited. One SELECT a mapped table and chunk of keys
+    (on MariaDB one more a table for new objects that have keys).
     """
     if verify not in ("changed", "all", "none"):
         raise BadArgumentError(f'verify is {verify!r}. It is "changed", "all" or "none".')
@@ -78,8 +84,10 @@ def attach(
     if allow is not None:
         _check_allowed(incoming, list(allow))
     with session.no_autoflush:
-        reader = Reader(session, lock=lock)
+        reader = Reader(session, lock=lock and not dry_run)
         _want(incoming, reader, verify, on_missing)
+        if not dry_run:
+            secure(session, reader.to_be_written(), lock=lock)
         reader.run()
         decider = Decider(incoming, reader, rulings, on_missing, checked=verify != "none")
         decider.run()
@@ -94,6 +102,8 @@ def attach(
             homecoming.arrive()
             catch_up(session, _to_catch_up(incoming, decider, everything=verify == "all"), reader)
             homecoming.relate()
+            if not lock:
+                remember(session, decider.verdicts.values(), decider.sides)
     _fill_report(report, incoming, decider, homecoming, reader)
     return report
 
@@ -102,15 +112,17 @@ def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMiss
     """Name the rows that have to be read."""
     for arrival in incoming.arrivals.values():
         _want_arrival(arrival, reader, verify)
+    removed = [one.state for one in incoming.arrivals.values() if any(rel.owns for _, rel in one.removed_from)]
+    going = by_class([*removed, *owned_below(incoming, removed)]) if removed and verify != "none" else {}
+    for class_ in going:
+        reader.table(blueprint(class_)).keep(Hold.DELETED)
     if verify == "all":
         for class_, states in incoming.by_class.items():
             _want_class(blueprint(class_), states, reader, blueprint(class_).relationships.values())
         return
-    removed = [one.state for one in incoming.arrivals.values() if any(rel.owns for _, rel in one.removed_from)]
-    if removed and verify == "changed":
-        # They go with all that they own: did others edit some of that, or add to it?
-        for class_, states in by_class([*removed, *owned_below(incoming, removed)]).items():
-            _want_class(blueprint(class_), states, reader, owned(blueprint(class_)))
+    # They go with all that they own: did others edit some of that, or add to it?
+    for class_, states in going.items():
+        _want_class(blueprint(class_), states, reader, owned(blueprint(class_)))
     if on_missing == "recreate" and incoming.arrivals:
         # What is made again needs what it refers to, and brings what it owns: are their rows there?
         for class_, states in incoming.by_class.items():
@@ -140,13 +152,24 @@ def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
     # What was deleted with `del`, or edited on another copy, is not loaded here.
     wanted = {*state.dict, *arrival.columns}
     read.want(plan, (key for key in plan.stored if key in wanted or not plan.columns[key].deferred))
-    read.keys[identity[1]] = None
-    # What an edit only points to is read, to know that it is there; it is not to be changed.
-    read.lock = read.lock or arrival.has_edits or bool(arrival.added_to or arrival.removed_from)
+    (read.new if arrival.is_new else read.keys)[identity[1]] = None
+    read.keep(_hold(arrival))
     for rel in arrival.collections:
         # Who has which key in a keyed collection, only the members themselves can tell.
         keyed = isinstance(arrival.source(rel.key).dict.get(rel.key), KeyFuncDict)
         reader.want_members(rel, [holder_key(arrival, rel)], rows=keyed)
+        if keyed or not rel.many:
+            reader.table(blueprint(rel.target)).keep(Hold.EDITED)  # two cannot have one place
+
+
+def _hold(arrival: Arrival) -> Hold:
+    """How firmly an arrival's row is to be held until it is written."""
+    moves_key = not arrival.is_new and not set(arrival.columns).isdisjoint(arrival.plan.primary_key)
+    if moves_key or any(rel.owns for _, rel in arrival.removed_from):
+        return Hold.DELETED
+    edited = arrival.has_edits or arrival.added_to or arrival.removed_from
+    # What an edit only points to is read, to know that it is there; it is not to be changed.
+    return Hold.EDITED if edited else Hold.POINTED_AT
 
 
 def _to_catch_up(incoming: Incoming, decider: Decider, *, everything: bool) -> dict[type, list[State]]:

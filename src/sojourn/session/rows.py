@@ -20,7 +20,8 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.sql.visitors import iterate
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.session.keys import Key, within
+from sojourn.session.keys import CHUNK, Key, within
+from sojourn.session.locks import Hold, hold_rows, in_lock_order, locks_gaps, sorted_keys
 from sojourn.sqlalchemy_internals import State
 
 
@@ -32,13 +33,18 @@ class TableRead:
     keys: dict[Key, None] = field(default_factory=dict)
     columns: dict[ColumnElement[Any], int] = field(default_factory=dict)  # column -> position in a row
     holders: dict[Relationship, dict[Key, None]] = field(default_factory=dict)  # collection -> the keys of its parents
-    lock: bool = False
+    new: dict[Key, None] = field(default_factory=dict)  # keys of new objects; `Reader.run` adds them to the others
+    hold: Hold = Hold.NOT  # how firmly, where the reader locks
     rows: dict[Key, Row[Any]] = field(default_factory=dict)
 
     def want(self, plan: Blueprint, attributes: Iterable[str]) -> None:
         """Read these column attributes, too."""
         for key in attributes:
             self.columns.setdefault(plan.columns[key].column, len(self.columns))
+
+    def keep(self, hold: Hold) -> None:
+        """Hold the rows at least so firmly."""
+        self.hold = max(self.hold, hold)
 
     def getter(self, plan: Blueprint, attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
         """A function from a row to the values of these attributes, as a tuple."""
@@ -81,19 +87,31 @@ class Reader:
             if rows:
                 self._with_rows.add(relationship)
 
+    def to_be_written(self) -> list[Blueprint]:
+        """The mappings of which rows are held to be written."""
+        return [one.plan for one in self.tables.values() if one.hold >= Hold.EDITED and (one.keys or one.new)]
+
     def run(self) -> None:
         """Execute every read. Database: always loads, without autoflush."""
         with self.session.no_autoflush:
-            through = [rel for rel in self.members if not rel.tells_members]
-            for relationship in through:
-                parents = self.members[relationship]
-                self._run_members(relationship, parents)
-                if relationship in self._with_rows:
-                    read = self._whole_table(blueprint(relationship.target))
-                    read.keys.update((key, None) for keys in parents.values() for key in keys)
-            for read in self.tables.values():
-                if read.keys or read.holders:
-                    self._run_table(read)
+            # Rows before members: who has locked a parent finds in its collection what nobody will change any more.
+            members_first = {rel: self._whole_table(blueprint(rel.target)) for rel in self._with_rows}
+            last = {read.plan.table for read in members_first.values()}
+            tables = list(self.tables)
+            if self.lock and len(tables) > 1:
+                tables = in_lock_order(tables)
+            for table in tables:
+                if table not in last:
+                    self._run_table(self.tables[table])
+            for relationship, parents in list(self.members.items()):
+                if not relationship.tells_members:
+                    self._run_members(relationship, parents)
+                    if relationship in members_first:
+                        found = (key for keys in parents.values() for key in keys)
+                        members_first[relationship].keys.update(dict.fromkeys(found))
+            for table in tables:
+                if table in last:
+                    self._run_table(self.tables[table])
 
     def _whole_table(self, plan: Blueprint) -> TableRead:
         read = self.table(plan)
@@ -101,18 +119,24 @@ class Reader:
         return read
 
     def _run_table(self, read: TableRead) -> None:
+        if not (read.keys or read.new or read.holders):
+            return
         dialect = dialect_of(self.session, read.plan.mapper)
+        locks = self.lock and read.hold is not Hold.NOT
         primary_key = [read.plan.columns[key].column for key in read.plan.primary_key]
-        sources = [within(dialect, primary_key, read.keys)]
+        keys = {**read.keys, **read.new}
+        if locks and read.new and locks_gaps(dialect):
+            keys = {**read.keys, **self._existing(read, primary_key)}
+        sources = [within(dialect, primary_key, sorted_keys(keys) if locks and len(keys) > CHUNK else keys)]
+        read.keys.update(read.new)
         for relationship, parents in read.holders.items():
             child = blueprint(relationship.target)
             remote = [child.columns[key].column for key in relationship.remote_key]
             sources.append(within(dialect, remote, parents))
-        statement = (
-            select(*read.columns).select_from(read.plan.table).order_by(*_ordering(read, primary_key, self.lock))
-        )
-        if self.lock and read.lock:
-            statement = statement.with_for_update(of=read.plan.mapper.base_mapper.local_table)
+        statement = select(*read.columns).select_from(read.plan.table)
+        statement = statement.order_by(*_ordering(read, primary_key, locks))
+        if locks:
+            statement = hold_rows(statement, read.plan.table, read.hold, dialect)
         take_key = row_getter([read.columns[column] for column in primary_key])
         for chunk in zip_longest(*sources):  # the n-th chunk of every source shares a statement
             conditions = [condition for condition in chunk if condition is not None]
@@ -127,6 +151,16 @@ class Reader:
                 if members is not None:
                     members.append(key)
             self.members[relationship] = found
+
+    def _existing(self, read: TableRead, primary_key: list[ColumnElement[Any]]) -> dict[Key, None]:
+        """Which new objects have a row already: looked for without locks.
+
+        A locking read of a key that is not there locks the gap, for others as well, and then nobody can insert.
+        """
+        statement = select(*primary_key).select_from(read.plan.table)
+        conditions = within(dialect_of(self.session, read.plan.mapper), primary_key, read.new)
+        found = (row for one in conditions for row in self._execute(statement.where(one), read.plan.mapper))
+        return {tuple(row): None for row in found}
 
     def _run_members(self, relationship: Relationship, parents: dict[Key, list[Key]]) -> None:
         """Who belongs to whom, through a third table or an own join condition: (parent key, member key) pairs."""
@@ -167,9 +201,9 @@ def row_getter(positions: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
     return itemgetter(*positions)
 
 
-def _ordering(read: TableRead, primary_key: list[ColumnElement[Any]], lock: bool) -> list[Any]:
+def _ordering(read: TableRead, primary_key: list[ColumnElement[Any]], locks: bool) -> list[Any]:
     # Locks are taken in the order of the rows, and two attaches that lock in key order cannot wait for each other.
-    if lock and read.lock:
+    if locks:
         return list(primary_key)
     orders = [one for rel in read.holders for one in rel.property.order_by or () if _belongs(one, read.plan)]
     return [*orders, *primary_key] if len(read.holders) == 1 else list(primary_key)

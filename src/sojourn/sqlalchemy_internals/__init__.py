@@ -10,7 +10,7 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._state_constructor`, `._state_setter`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
-`TypeEngine._variant_mapping`.
+`TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -79,6 +79,7 @@ from sojourn.sqlalchemy_internals.sessions import (
     whereabouts,
 )
 from sojourn.sqlalchemy_internals.state import State
+from sojourn.sqlalchemy_internals.transactions import commits_each_statement
 from sojourn.sqlalchemy_internals.types import variants_of
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "change_unloaded",
     "class_notes",
     "clear_parent",
+    "commits_each_statement",
     "drop_parent",
     "edit_collection",
     "edited_keys",
