@@ -5,12 +5,13 @@ PYTHON ?= python3
 WORKERS ?= 2
 PYTEST_ARGS ?=
 INPUTS ?= 1000000
+ATTACHES ?= 20000
 
 # What is linted and type-checked; benchmarks and examples only where they exist.
 CHECKED := src tests $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-sa21 test-sa20 fuzz check demo bench clean
+.PHONY: help test test-sa21 test-sa20 fuzz histories check demo bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ fuzz: .venv/.installed ## the random tests with new examples, for as long as the
 	HYPOTHESIS_PROFILE=fuzz .venv/bin/python -m pytest -n $(WORKERS) -k "Hypothesis or random or model or law or reconcile" $(PYTEST_ARGS)
 	.venv/bin/python -m pip install --quiet --editable '.[fuzz]'
 	.venv/bin/python -m tests.fuzz --inputs $(INPUTS)
+
+histories: .venv/.installed ## writers against the same rows, on every database and isolation level, and what they were told
+	.venv/bin/python -m tests.histories --attaches $(ATTACHES)
 
 check: .venv/.installed ## lint, formatting, types, house rules
 	.venv/bin/ruff check $(CHECKED)

@@ -64,7 +64,7 @@ def test_verify_none_looks_for_a_key_that_is_set_all_the_same(database: Database
     new = [Country(code="be", name="Belgium"), Country(code="nl", name="Netherlands")]
     with database.session() as session, database.statements() as log:
         report = attach(session, new, verify="none")
-        assert len(log.selects) == 1
+        assert len(log.selects) == (2 if database.name == "mariadb" else 1)  # it looks without locks first
         assert (report.inserted, report.unchanged) == ([new[1]], [new[0]])
         session.commit()
 

@@ -281,8 +281,10 @@ def test_members_are_read_after_their_parent_is_locked(server: Database) -> None
     order.lines[0].sku = "mine"
     with server.session() as session, server.statements() as log:
         attach(session, order)
-    assert [("order_line" in one.sql.partition("FROM ")[2].split()[0]) for one in log.selects] == [False, True]
-    assert all("FOR" in one.sql or "SHARE" in one.sql for one in log.selects)
+    tables = [one.sql.partition("FROM ")[2].split()[0] for one in log.selects]
+    # MariaDB would lock the gap for a new line, too: it looks for the members first.
+    assert tables == ["customer_order", "order_line", "order_line"][: 3 if server.name == "mariadb" else 2]
+    assert ["UPDATE" in one.sql for one in log.selects] == ([True, False, True] if len(tables) == 3 else [True, True])
 
 
 def test_a_line_edited_by_two_is_written_by_both_in_turn(database: Database) -> None:

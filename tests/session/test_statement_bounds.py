@@ -2,7 +2,8 @@
 less than the graph of the design, whose statements the benchmarks count.
 
 SQLite and PostgreSQL take any number of keys as one parameter, so a verb takes one SELECT a table. MariaDB takes them
-in chunks of 1,000. A flush of edits takes one executemany UPDATE a table.
+in chunks of 1,000, and one SELECT more for a locked table in which members are looked for, in a new transaction. A
+flush of edits takes one executemany UPDATE a table.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ def test_attach_takes_one_select_a_table_and_the_flush_one_update(
         with database.statements() as log:
             report = attach(session, away, verify=verify)
         rows = (4, 12, 36) if verify == "changed" else (CUSTOMERS, ORDERS, LINES)
-        assert selects(log) == report.statements == in_chunks(database, *rows)
+        more = 1 if database.name == "mariadb" and verify == "all" and not held else 0
+        assert selects(log) == report.statements == in_chunks(database, *rows) + more
         assert len(report.updated) == 52
         assert report.instances == (kept or away)
         with database.statements() as log:
@@ -212,7 +214,8 @@ def test_attach_of_changed_collections_takes_one_select_a_table(database: Databa
     with database.session(autoflush=False) as session:
         with database.statements() as log:
             report = attach(session, away)
-        assert selects(log) == report.statements == 2  # orders and lines; customers have nothing to do with it
+        more = 1 if database.name == "mariadb" else 0
+        assert selects(log) == report.statements == 2 + more  # orders and lines; customers have nothing to do with it
         with database.statements() as log:
             session.flush()
         assert len(log.deletes) == 1

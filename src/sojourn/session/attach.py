@@ -72,7 +72,7 @@ def attach(
     except for the begun transaction and its row locks.
 
     Database: loads unless `verify="none"` or nothing was edited. One SELECT a mapped table and chunk of keys
-    (on MariaDB one more a table for new objects that have keys).
+    (on MariaDB one more for a locked table in which members of collections or new objects are looked for).
     """
     if verify not in ("changed", "all", "none"):
         raise BadArgumentError(f'verify is {verify!r}. It is "changed", "all" or "none".')
@@ -153,6 +153,7 @@ def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
     wanted = {*state.dict, *arrival.columns}
     read.want(plan, (key for key in plan.stored if key in wanted or not plan.columns[key].deferred))
     (read.new if arrival.is_new else read.keys)[identity[1]] = None
+    read.held.add(identity[1])
     read.keep(_hold(arrival))
     for rel in arrival.collections:
         # Who has which key in a keyed collection, only the members themselves can tell.

@@ -21,13 +21,14 @@ from sojourn.errors import UNKNOWN, Conflict, ConflictError, MissingRowError
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.mapping.identity import Identity
+from sojourn.session.keys import Key
 from sojourn.session.locks import Hold, secure
 from sojourn.session.rows import Reader
 from sojourn.session.sides import Sides, identity_of
 from sojourn.session.verdict import Verdict
 from sojourn.sqlalchemy_internals import State, in_session
 
-_DECISIONS = "sojourn.decisions without locks"
+_ATTACHED = "sojourn.attached without locks"
 _REMEDY = (
     "Others were faster, between attach(lock=False) and the flush. Roll back and attach again, from the bytes or from "
     "copies; with lock=True nobody comes in between."
@@ -45,15 +46,23 @@ class Decision:
     seen: dict[str, Any]  # attribute -> the value on which the decision rests
 
 
+@dataclass
+class _Attached:
+    """What a session has attached without locks since its last flush."""
+
+    decisions: list[Decision]
+    held: list[tuple[Blueprint, Hold, list[Key]]]  # which rows attach would have locked
+
+
 def remember(session: Session, verdicts: Iterable[Verdict], sides: Sides) -> None:
     """Look at these decisions again before the next flush of the session. Database: none."""
-    decisions = [decision for verdict in verdicts if (decision := _decision(verdict, sides)) is not None]
-    if not decisions:
-        return
-    if _DECISIONS not in session.info:
+    if _ATTACHED not in session.info:
         event.listen(session, "before_flush", _look_again)
         event.listen(session, "after_soft_rollback", _forget)
-    session.info.setdefault(_DECISIONS, []).extend(decisions)
+    attached: _Attached = session.info.setdefault(_ATTACHED, _Attached([], []))
+    attached.decisions += (one for verdict in verdicts if (one := _decision(verdict, sides)) is not None)
+    reads = sides.reader.tables.values()
+    attached.held += ((read.plan, read.hold, list(read.rows)) for read in reads if read.hold is not Hold.NOT)
 
 
 def _decision(verdict: Verdict, sides: Sides) -> Decision | None:
@@ -87,40 +96,42 @@ def _written(verdict: Verdict) -> Iterator[str]:
 
 
 def _look_again(session: Session, *_: object) -> None:
-    decisions: list[Decision] = session.info[_DECISIONS]
-    if not decisions:
+    attached: _Attached = session.info[_ATTACHED]
+    if not attached.held:
         return
-    conflicts = list(_overtaken(session, decisions))
+    conflicts = list(_overtaken(session, attached))
     if conflicts:  # they stay remembered: the next flush has to fail as well
         missing = all(conflict.missing for conflict in conflicts)
         raise (MissingRowError if missing else ConflictError)(conflicts, _REMEDY)
-    decisions.clear()  # the rows are locked now
+    _forget(session)  # the rows are locked now
 
 
-def _forget(session: Session, _previous: object) -> None:
-    # The rollback has undone the edits.
-    session.info[_DECISIONS].clear()
+def _forget(session: Session, *_: object) -> None:
+    # After a rollback there is nothing to look at: it has undone the edits.
+    session.info[_ATTACHED] = _Attached([], [])
 
 
-def _overtaken(session: Session, decisions: Iterable[Decision]) -> Iterator[Conflict]:
+def _overtaken(session: Session, attached: _Attached) -> Iterator[Conflict]:
     """The decisions that rest on what is not so any more. Database: always loads, and locks."""
     pending = [
-        one for one in decisions if in_session(one.state, session) and (one.hold is Hold.DELETED or one.state.modified)
+        one
+        for one in attached.decisions
+        if in_session(one.state, session) and (one.hold is Hold.DELETED or one.state.modified)
     ]
     reader = Reader(session, lock=True)
+    for plan, hold, keys in attached.held:
+        read = reader.table(plan)
+        read.keys.update(dict.fromkeys(keys))
+        read.keep(hold)
     for one in pending:
-        read = reader.table(one.plan)
-        read.want(one.plan, one.seen)
-        read.keys[one.identity[1]] = None
-        read.keep(one.hold)
+        reader.table(one.plan).want(one.plan, one.seen)
     secure(session, reader.to_be_written(), lock=True)
     reader.run()
     for one in pending:
         read = reader.tables[one.plan.table]
         row = read.rows.get(one.identity[1])
-        if row is None:
-            if one.hold is not Hold.DELETED:
-                yield Conflict(one.identity, None, UNKNOWN, UNKNOWN, None, missing=True)
+        if row is None:  # also where both removed it: the flush would warn that its DELETE found nothing
+            yield Conflict(one.identity, None, UNKNOWN, UNKNOWN, None, missing=True)
             continue
         for key, value in one.seen.items():
             now = row[read.columns[one.plan.columns[key].column]]

@@ -13,14 +13,14 @@ from itertools import zip_longest
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Row, or_, select
+from sqlalchemy import Column, Dialect, Row, Select, or_, select
 from sqlalchemy.orm import Mapper, Session, aliased
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.sql.visitors import iterate
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.session.keys import CHUNK, Key, within
+from sojourn.session.keys import Key, within
 from sojourn.session.locks import Hold, hold_rows, in_lock_order, locks_gaps, sorted_keys
 from sojourn.sqlalchemy_internals import State
 
@@ -34,6 +34,7 @@ class TableRead:
     columns: dict[ColumnElement[Any], int] = field(default_factory=dict)  # column -> position in a row
     holders: dict[Relationship, dict[Key, None]] = field(default_factory=dict)  # collection -> the keys of its parents
     new: dict[Key, None] = field(default_factory=dict)  # keys of new objects; `Reader.run` adds them to the others
+    held: set[Key] = field(default_factory=set)  # the keys for which `hold` is meant; others may be held with them
     hold: Hold = Hold.NOT  # how firmly, where the reader locks
     rows: dict[Key, Row[Any]] = field(default_factory=dict)
 
@@ -61,6 +62,8 @@ class Reader:
         self.tables: dict[FromClause, TableRead] = {}
         self.members: dict[Relationship, dict[Key, list[Key]]] = {}  # collection -> parent key -> members' primary keys
         self._with_rows: set[Relationship] = set()
+        # A transaction that has read before may see rows as they were then, in what it reads without locks.
+        self._sees_now = not session.in_transaction()
 
     def table(self, plan: Blueprint) -> TableRead:
         """The read of this mapper's table. Mappers that share a table share the read."""
@@ -124,43 +127,52 @@ class Reader:
         dialect = dialect_of(self.session, read.plan.mapper)
         locks = self.lock and read.hold is not Hold.NOT
         primary_key = [read.plan.columns[key].column for key in read.plan.primary_key]
-        keys = {**read.keys, **read.new}
-        if locks and read.new and locks_gaps(dialect):
-            keys = {**read.keys, **self._existing(read, primary_key)}
-        sources = [within(dialect, primary_key, sorted_keys(keys) if locks and len(keys) > CHUNK else keys)]
+        keys: Iterable[Key] = {**read.keys, **read.new}
+        remote = {rel: [blueprint(rel.target).columns[key].column for key in rel.remote_key] for rel in read.holders}
+        sources = [within(dialect, remote[rel], parents) for rel, parents in read.holders.items()]
+        statement = select(*read.columns).select_from(read.plan.table)
+        sees_now, self._sees_now = self._sees_now, self._sees_now and locks
+        if locks and locks_gaps(dialect) and (read.new or (read.holders and sees_now)):
+            # A locking read of what is not there locks the gap in an index, for others as well, and then nobody can
+            # insert. So what has to be looked for is looked for without locks first.
+            wanted = [within(dialect, primary_key, keys), *sources]
+            if not sees_now:
+                wanted = [within(dialect, primary_key, read.new)]
+            read.rows = self._select(read, statement.order_by(*_ordering(read, primary_key, locks=False)), wanted)
+            self._sees_now = False
+            keys = {**read.keys, **read.rows}
+            if sees_now:
+                keys, sources = [key for key in read.rows if read.hold is Hold.DELETED or key in read.held], []
+        if locks:
+            statement = hold_rows(statement, read.plan.table, read.hold, dialect)
+            keys = sorted_keys(keys)
+        statement = statement.order_by(*_ordering(read, primary_key, locks))
+        found = self._select(read, statement, [within(dialect, primary_key, keys), *sources])
+        if read.rows:  # what is gone since the first look, and what has changed, in the order of the first look
+            again = set(keys)
+            read.rows = {key: found.get(key, row) for key, row in read.rows.items() if key in found or key not in again}
+        read.rows.update(found)
         read.keys.update(read.new)
         for relationship, parents in read.holders.items():
             child = blueprint(relationship.target)
-            remote = [child.columns[key].column for key in relationship.remote_key]
-            sources.append(within(dialect, remote, parents))
-        statement = select(*read.columns).select_from(read.plan.table)
-        statement = statement.order_by(*_ordering(read, primary_key, locks))
-        if locks:
-            statement = hold_rows(statement, read.plan.table, read.hold, dialect)
-        take_key = row_getter([read.columns[column] for column in primary_key])
+            take_parent = read.getter(child, relationship.remote_key)
+            members: dict[Key, list[Key]] = {parent: [] for parent in parents}
+            for key, parent in zip(read.rows, map(take_parent, read.rows.values()), strict=True):
+                known = members.get(parent)
+                if known is not None:
+                    known.append(key)
+            self.members[relationship] = members
+
+    def _select(
+        self, read: TableRead, statement: Select[Any], sources: list[list[ColumnElement[bool]]]
+    ) -> dict[Key, Row[Any]]:
+        take_key = row_getter([read.columns[read.plan.columns[key].column] for key in read.plan.primary_key])
+        found: dict[Key, Row[Any]] = {}
         for chunk in zip_longest(*sources):  # the n-th chunk of every source shares a statement
             conditions = [condition for condition in chunk if condition is not None]
             result = self._execute(statement.where(or_(*conditions)), read.plan.mapper)
-            read.rows.update(zip(map(take_key, result), result, strict=True))
-        for relationship, parents in read.holders.items():
-            child = blueprint(relationship.target)
-            take_parent = read.getter(child, relationship.remote_key)
-            found: dict[Key, list[Key]] = {parent: [] for parent in parents}
-            for key, parent in zip(read.rows, map(take_parent, read.rows.values()), strict=True):
-                members = found.get(parent)
-                if members is not None:
-                    members.append(key)
-            self.members[relationship] = found
-
-    def _existing(self, read: TableRead, primary_key: list[ColumnElement[Any]]) -> dict[Key, None]:
-        """Which new objects have a row already: looked for without locks.
-
-        A locking read of a key that is not there locks the gap, for others as well, and then nobody can insert.
-        """
-        statement = select(*primary_key).select_from(read.plan.table)
-        conditions = within(dialect_of(self.session, read.plan.mapper), primary_key, read.new)
-        found = (row for one in conditions for row in self._execute(statement.where(one), read.plan.mapper))
-        return {tuple(row): None for row in found}
+            found.update(zip(map(take_key, result), result, strict=True))
+        return found
 
     def _run_members(self, relationship: Relationship, parents: dict[Key, list[Key]]) -> None:
         """Who belongs to whom, through a third table or an own join condition: (parent key, member key) pairs."""
