@@ -123,7 +123,7 @@ def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMiss
     # They go with all that they own: did others edit some of that, or add to it?
     for class_, states in going.items():
         _want_class(blueprint(class_), states, reader, owned(blueprint(class_)))
-    if on_missing == "recreate" and incoming.arrivals:
+    if on_missing == "recreate" and reader.tables:
         # What is made again needs what it refers to, and brings what it owns: are their rows there?
         for class_, states in incoming.by_class.items():
             reader.table(blueprint(class_)).keys.update((one.key[1], None) for one in states if one.key is not None)

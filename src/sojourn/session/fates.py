@@ -134,7 +134,8 @@ class Fates:
 
     def _is_edited_there(self, arrival: Arrival) -> bool:
         """Whether they changed a column, put something into what the object owns, or moved the object."""
-        if arrival.is_new or self.sides.row(arrival) is None:
+        unknown = self.sides.row(arrival) is None and (self.checked or arrival.home is None)
+        if arrival.is_new or unknown:
             return False
         theirs, plan = self.sides.theirs(arrival), arrival.plan
         known = {*arrival.state.dict, *edited_keys(arrival.state)}  # also what was deleted with `del`

@@ -93,7 +93,7 @@ class Sides:
             position = columns.get(arrival.plan.columns[key].column)
             if position is not None:
                 return row[position]
-            if home is not None and row is None and key in home.dict:
+            if home is not None and key in home.dict:
                 return UNKNOWN if home.key is None else base_value(home, key)
             return base_side(arrival, key)
 
