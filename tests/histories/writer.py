@@ -120,11 +120,11 @@ class _Life:
         decide = _add_up if self.random.random() > 0.3 else "raise"
         accounts = None
         with Session(self.engine) as session:
-            for _ in range(TRIES):
+            for number in range(TRIES):
                 accounts = accounts or sojourn.loads(document, Base)
                 try:
                     self.counts["attaches"] += 1
-                    sojourn.attach(session, accounts, on_conflict=decide, lock=lock)  # type: ignore[arg-type]
+                    sojourn.attach(session, accounts, on_conflict=decide, lock=lock or number > 3)  # type: ignore[arg-type]
                     accounts = None  # what the session has is gone after an error
                     self._pause()
                     session.commit()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, create_mock_engine, event, select, text
+from sqlalchemy import Engine, create_engine, create_mock_engine, event, outerjoin, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
@@ -21,7 +21,7 @@ from sojourn import asyncio as sojourn_asyncio
 from sojourn.errors import NoTransactionError
 from sojourn.session.attach import attach
 from sojourn.session.detach import detach
-from sojourn.session.locks import Hold, hold_rows
+from sojourn.session.locks import Hold, hold_rows, in_lock_order, sorted_keys
 from tests.databases import Database
 from tests.models import inheritance, shop
 from tests.models.inheritance import Car
@@ -303,3 +303,62 @@ def test_sql_server_locks_by_hints() -> None:
     dialect = create_mock_engine("mssql+pyodbc://", lambda *_: None).dialect
     statement = hold_rows(select(Customer.__table__.c.id), Customer.__table__, Hold.EDITED, dialect)
     assert "customer WITH (UPDLOCK)" in str(statement.compile(dialect=dialect))
+
+
+def test_keys_of_any_type_have_one_order() -> None:
+    assert sorted_keys([(2,), (10,), (1,)]) == [(1,), (2,), (10,)]
+    assert sorted_keys([("a",), (1,)]) == sorted_keys([(1,), ("a",)])
+
+
+def test_tables_have_one_order_whichever_are_read() -> None:
+    tables = [Line.__table__, Customer.__table__, Order.__table__]
+    assert [getattr(one, "name", "") for one in in_lock_order(tables)] == ["customer", "customer_order", "order_line"]
+    assert [getattr(one, "name", "") for one in in_lock_order(tables[:2])] == ["customer", "order_line"]
+    mapped_elsewhere = select(Customer.__table__).subquery("other")
+    assert in_lock_order([*tables, mapped_elsewhere])[0] is mapped_elsewhere
+
+
+def test_the_outer_side_of_a_join_is_not_locked() -> None:
+    join = outerjoin(Customer.__table__, Order.__table__)
+    dialect = create_mock_engine("postgresql+psycopg://", lambda *_: None).dialect
+    statement = hold_rows(select(join), join, Hold.DELETED, dialect)
+    assert str(statement.compile(dialect=dialect)).endswith("FOR UPDATE OF customer")
+
+
+class CommitsItself(sqlite3.Connection):
+    """A connection as of Python 3.12 with autocommit=True."""
+
+    autocommit = True
+
+
+def test_a_sqlite_driver_that_would_never_commit_our_transaction_is_refused(tmp_path: Path) -> None:
+    with engine_in("legacy", tmp_path / "shop.sqlite", "WAL") as engine:
+        with Session(engine) as session:
+            [mine] = detach(session, session.get_one(Customer, 1))
+        mine.city = "mine"
+        careless = create_engine(engine.url, connect_args={"factory": CommitsItself})
+        with Session(careless) as session, pytest.raises(NoTransactionError, match="create_engine"):
+            attach(session, mine)
+        careless.dispose()
+
+
+def test_each_attached_file_of_sqlite_is_locked_where_its_tables_are_written(tmp_path: Path) -> None:
+    with engine_in("deferred", tmp_path / "shop.sqlite", "WAL") as engine:
+        elsewhere = create_engine(f"sqlite:///{tmp_path / 'main.sqlite'}", connect_args={"timeout": 0.1})
+
+        @event.listens_for(elsewhere, "connect")
+        def connected(connection: Any, _record: object) -> None:
+            connection.isolation_level = None
+            connection.execute(f"ATTACH '{tmp_path / 'shop.sqlite'}' AS shop")
+
+        event.listen(elsewhere, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        mapped = elsewhere.execution_options(schema_translate_map={None: "shop"})
+        with Session(mapped) as session:
+            [mine] = detach(session, session.get_one(Customer, 1))
+        mine.city = "mine"
+        with Session(mapped) as session:
+            attach(session, mine)
+            with pytest.raises(OperationalError, match="locked"):
+                write(engine)
+            session.commit()
+        elsewhere.dispose()

@@ -21,6 +21,7 @@ from sojourn.session.apply import Homecoming
 from sojourn.session.arrival import Arrival
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
+from sojourn.session.foresee import foresee
 from sojourn.session.incoming import Incoming, collect, owned, owned_below
 from sojourn.session.locks import Hold, secure
 from sojourn.session.recheck import remember
@@ -99,9 +100,11 @@ def attach(
             raise (MissingRowError if missing else ConflictError)(rulings.undecided)
         homecoming = Homecoming(session, incoming, decider, reader)
         if not dry_run:
+            newcomers = foresee(session, incoming, reader)
             homecoming.arrive()
             catch_up(session, _to_catch_up(incoming, decider, everything=verify == "all"), reader)
             homecoming.relate()
+            del newcomers  # the session holds them weakly: from here on their collections do
             if not lock:
                 remember(session, decider.verdicts.values(), decider.sides)
     _fill_report(report, incoming, decider, homecoming, reader)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Mapper, Session, lazyload
 
 from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.identity import make_identity
@@ -19,9 +19,10 @@ from sojourn.session.rows import Reader, TableRead, dialect_of
 from sojourn.sqlalchemy_internals import build_persistent
 
 
-def bring(session: Session, plan: Blueprint, keys: Iterable[Key], reader: Reader) -> list[Any]:
+def bring(session: Session, plan: Blueprint, keys: Iterable[Key], reader: Reader, *, eagerly: bool = True) -> list[Any]:
     """Persistent instances for these primary keys, none of which the session holds.
 
+    `eagerly`: with the relationships that the mapping loads eagerly, so only when all who come home are in the session.
     The session holds its objects weakly: the caller keeps the result until it is a member of something. Database: may
     load.
     """
@@ -37,7 +38,8 @@ def bring(session: Session, plan: Blueprint, keys: Iterable[Key], reader: Reader
     columns = [plan.columns[name].column for name in plan.primary_key]
     for condition in within(dialect_of(session, plan.mapper), columns, absent):
         reader.statements += 1
-        found.extend(session.scalars(select(plan.class_).where(condition)).unique())
+        statement: Select[Any] = select(plan.class_).where(condition)
+        found.extend(session.scalars(statement if eagerly else statement.options(lazyload("*"))).unique())
     return found
 
 
