@@ -9,10 +9,10 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import configure_mappers
 
 from tests.databases import Database
-from tests.models import all_types, columns, inheritance, keys, loading, relations, shop, styles
+from tests.models import all_types, columns, corners, inheritance, keys, loading, relations, shop, styles
 from tests.models.all_types import EDGES, SAMPLE, AllTypes
 
-MODULES = (all_types, columns, inheritance, keys, loading, relations, shop, styles)
+MODULES = (all_types, columns, corners, inheritance, keys, loading, relations, shop, styles)
 
 
 def test_all_tables_of_all_modules_stand_in_one_database(database: Database) -> None:

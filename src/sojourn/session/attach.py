@@ -152,8 +152,9 @@ def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
     if identity is None or (verify == "none" and not arrival.is_new):
         return
     read = reader.table(plan)
-    # What was deleted with `del`, or edited on another copy, is not loaded here.
-    wanted = {*state.dict, *arrival.columns}
+    # What was deleted with `del`, or edited on another copy, is not loaded here; nor need a foreign key be.
+    wanted = {*state.dict, *arrival.columns, *(key for rel in arrival.references for key in rel.local_key)}
+    wanted.update(key for _, rel in arrival.added_to for key in rel.remote_key)
     read.want(plan, (key for key in plan.stored if key in wanted or not plan.columns[key].deferred))
     (read.new if arrival.is_new else read.keys)[identity[1]] = None
     read.held.add(identity[1])

@@ -1,0 +1,85 @@
+"""What attach meets seldom: a collection and its reference through a unique column that is no primary key (Depot,
+Truck), a one-to-one that an owned object owns (Truck, Papers), a reference whose join condition says more than a foreign
+key (Truck.spot), a collection without a way back (Depot.tools), a foreign key that is deferred (Tool.owner_id), and a
+dict of objects with a deferred column (Depot.crates)."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, String, and_
+from sqlalchemy.orm import DeclarativeBase, Mapped, attribute_keyed_dict, deferred, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Depot(Base):
+    __tablename__ = "depot"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(10), unique=True)
+
+    trucks: Mapped[list[Truck]] = relationship(
+        back_populates="depot", cascade="all, delete-orphan", order_by="Truck.id"
+    )
+    tools: Mapped[list[Tool]] = relationship(order_by="Tool.id")
+    crates: Mapped[dict[str, Crate]] = relationship(
+        collection_class=attribute_keyed_dict("label"), cascade="all, delete-orphan"
+    )
+
+
+class Spot(Base):
+    __tablename__ = "spot"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(10))
+
+
+class Truck(Base):
+    __tablename__ = "truck"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plate: Mapped[str] = mapped_column(String(10))
+    depot_code: Mapped[str | None] = mapped_column(ForeignKey("depot.code"))
+    spot_id: Mapped[int | None] = mapped_column(ForeignKey("spot.id"))
+
+    depot: Mapped[Depot | None] = relationship(back_populates="trucks")
+    papers: Mapped[Papers | None] = relationship(back_populates="truck", cascade="all, delete-orphan")
+    spot: Mapped[Spot | None] = relationship(primaryjoin=lambda: and_(Truck.spot_id == Spot.id, Spot.state == "open"))
+
+
+class Papers(Base):
+    __tablename__ = "papers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(10))
+    truck_id: Mapped[int | None] = mapped_column(ForeignKey("truck.id"))
+
+    truck: Mapped[Truck | None] = relationship(back_populates="papers")
+
+
+class Owner(Base):
+    __tablename__ = "tool_owner"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(10))
+
+
+class Tool(Base):
+    __tablename__ = "tool"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(10))
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey("depot.id"))
+    owner_id: Mapped[int | None] = deferred(mapped_column(ForeignKey("tool_owner.id")))
+
+    owner: Mapped[Owner | None] = relationship()
+
+
+class Crate(Base):
+    __tablename__ = "crate_of_depot"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(10))
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey("depot.id"))
+    content: Mapped[str | None] = deferred(mapped_column(String(10)))
