@@ -282,6 +282,16 @@ def test_many_to_many_goes_back_on_both_sides(related: Session) -> None:
     assert new in related  # nobody owns a tag, so SQLAlchemy would leave it there, too
 
 
+def test_a_new_member_that_nothing_but_the_edit_holds_is_cut_off(related: Session) -> None:
+    article = related.scalars(select(Article).options(selectinload(Article.tags))).one()
+    related.expunge_all()
+    before = list(article.tags)
+    article.tags.append(Tag(name="new"))
+    discard(article)
+    assert article.tags == before
+    assert not changes(article)
+
+
 def test_a_keyed_dict_goes_back(related: Session) -> None:
     article = related.get_one(Article, 1)
     notes = article.notes

@@ -108,6 +108,7 @@ class _Links:
         # Who lost and who got which child; the orphan marks are written at the end, when all is known.
         self._untied: list[tuple[State, Relationship, State]] = []
         self._tied: list[tuple[State, Relationship, State]] = []
+        self._kept: list[Any] = []  # a state holds its object weakly, and a new one may hang on nothing but the edit
 
     def restore(self, state: State, rel: Relationship) -> None:
         """Put one relationship back, and everything that belongs to it on the other side."""
@@ -136,6 +137,7 @@ class _Links:
         self._restored.add((id(state), key))
         self._touched[id(state)] = state
         added, removed = self._put_back(state, rel)
+        self._kept += added
         for obj in added:
             self._untied.append((state, rel, instance_state(obj)))
             self._other_side(state, rel, instance_state(obj), belongs=False)
