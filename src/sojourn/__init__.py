@@ -21,6 +21,8 @@ from sojourn.errors import (
     NotLoadedError,
     NotMappedError,
     NoTransactionError,
+    PayloadError,
+    PayloadFault,
     SnapshotError,
     SojournError,
     UncommittedError,
@@ -32,6 +34,7 @@ from sojourn.session.attach import attach
 from sojourn.session.clone import clone
 from sojourn.session.detach import detach
 from sojourn.session.discard import discard
+from sojourn.session.patch import patch
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from sojourn.session.report import AttachReport, Merge, RefreshReport
@@ -58,6 +61,8 @@ __all__ = [
     "NotLoadedError",
     "NotMappedError",
     "ObjectState",
+    "PayloadError",
+    "PayloadFault",
     "RefreshReport",
     "SnapshotError",
     "SojournError",
@@ -72,6 +77,7 @@ __all__ = [
     "dumps",
     "json_schema",
     "loads",
+    "patch",
     "prefetch",
     "refresh",
     "register_type",

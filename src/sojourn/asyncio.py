@@ -17,6 +17,7 @@ from sqlalchemy.sql.base import ExecutableOption
 
 from sojourn.session.attach import attach as _attach
 from sojourn.session.detach import detach as _detach
+from sojourn.session.patch import patch as _patch
 from sojourn.session.prefetch import prefetch as _prefetch
 from sojourn.session.refresh import refresh as _refresh
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
 
-__all__ = ["attach", "detach", "prefetch", "refresh"]
+__all__ = ["attach", "detach", "patch", "prefetch", "refresh"]
 
 
 def _awaited(verb: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[AnyAsyncSession, P], Awaitable[R]]:
@@ -66,5 +67,6 @@ class _Detach(Protocol):
 
 attach = _awaited(_attach)
 detach = cast(_Detach, _awaited(_detach))
+patch = _awaited(_patch)
 prefetch = _awaited(_prefetch)
 refresh = _awaited(_refresh)

@@ -220,6 +220,32 @@ class SnapshotError(SojournError):
         super().__init__(" ".join(part for part in (f"{where}: {what}." if where else f"{what}.", remedy) if part))
 
 
+@dataclass(frozen=True, slots=True)
+class PayloadFault:
+    """One thing that is wrong with a payload: `path` says where (`$.lines[2].qty`), `message` what."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class PayloadError(SojournError, ValueError):
+    """A payload that cannot be written. `errors` holds every fault that was found, not the first one alone."""
+
+    def __init__(self, errors: Sequence[PayloadFault]) -> None:
+        self.errors = list(errors)
+        lines = [f"  {fault}" for fault in self.errors[:_SHOWN]]
+        if len(self.errors) > _SHOWN:
+            lines.append(f"  and {len(self.errors) - _SHOWN} more")
+        count = f"{len(self.errors)} fault{'s' if len(self.errors) != 1 else ''} in the payload:"
+        super().__init__("\n".join([count, *lines, "Nothing was changed. Correct the payload and send it again."]))
+
+
+_SHOWN = 20  # faults in a message: a stranger's payload can have a million
+
+
 def _classes(objects: Sequence[object]) -> str:
     # Class names and counts only: a user's __repr__ may load, fail or leak.
     counts: dict[str, int] = {}

@@ -33,6 +33,7 @@ class TableRead:
     keys: dict[Key, None] = field(default_factory=dict)
     columns: dict[ColumnElement[Any], int] = field(default_factory=dict)  # column -> position in a row
     holders: dict[Relationship, dict[Key, None]] = field(default_factory=dict)  # collection -> the keys of its parents
+    naturals: dict[tuple[ColumnElement[Any], ...], dict[Key, None]] = field(default_factory=dict)  # other columns
     new: dict[Key, None] = field(default_factory=dict)  # keys of new objects; `Reader.run` adds them to the others
     held: set[Key] = field(default_factory=set)  # the keys for which `hold` is meant; others may be held with them
     hold: Hold = Hold.NOT  # how firmly, where the reader locks
@@ -122,7 +123,7 @@ class Reader:
         return read
 
     def _run_table(self, read: TableRead) -> None:
-        if not (read.keys or read.new or read.holders):
+        if not (read.keys or read.new or read.holders or read.naturals):
             return
         dialect = dialect_of(self.session, read.plan.mapper)
         locks = self.lock and read.hold is not Hold.NOT
@@ -130,24 +131,25 @@ class Reader:
         keys: Iterable[Key] = {**read.keys, **read.new}
         remote = {rel: [blueprint(rel.target).columns[key].column for key in rel.remote_key] for rel in read.holders}
         sources = [within(dialect, remote[rel], parents) for rel, parents in read.holders.items()]
+        naturals = [within(dialect, columns, wanted) for columns, wanted in read.naturals.items()]
         statement = select(*read.columns).select_from(read.plan.table)
         sees_now, self._sees_now = self._sees_now, self._sees_now and locks
-        if locks and locks_gaps(dialect) and (read.new or (read.holders and sees_now)):
+        if locks and locks_gaps(dialect) and (read.new or naturals or (read.holders and sees_now)):
             # A locking read of what is not there locks the gap in an index, for others as well, and then nobody can
             # insert. So what has to be looked for is looked for without locks first.
-            wanted = [within(dialect, primary_key, keys), *sources]
+            wanted = [within(dialect, primary_key, keys), *naturals, *sources]
             if not sees_now:
-                wanted = [within(dialect, primary_key, read.new)]
+                wanted = [within(dialect, primary_key, read.new), *naturals]
             read.rows = self._select(read, statement.order_by(*_ordering(read, primary_key, locks=False)), wanted)
             self._sees_now = False
-            keys = {**read.keys, **read.rows}
+            keys, naturals = {**read.keys, **read.rows}, []
             if sees_now:
                 keys, sources = [key for key in read.rows if read.hold is Hold.DELETED or key in read.held], []
         if locks:
             statement = hold_rows(statement, read.plan.table, read.hold, dialect)
             keys = sorted_keys(keys)
         statement = statement.order_by(*_ordering(read, primary_key, locks))
-        found = self._select(read, statement, [within(dialect, primary_key, keys), *sources])
+        found = self._select(read, statement, [within(dialect, primary_key, keys), *naturals, *sources])
         if read.rows:  # what is gone since the first look, and what has changed, in the order of the first look
             again = set(keys)
             read.rows = {key: found.get(key, row) for key, row in read.rows.items() if key in found or key not in again}

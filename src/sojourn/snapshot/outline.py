@@ -47,7 +47,7 @@ def outline(plan: Blueprint, shape: Shape) -> Outline:
         else:
             parts = written.setdefault(unit, {})
             assert isinstance(parts, dict)  # an attribute is a column or a composite
-            parts[_part_names(plan, unit)[key]] = key
+            parts[part_names(plan, unit)[key]] = key
     references = [
         Reference(rel, branch.shape, _repeats(rel, branch, shape))
         for rel, branch in shape.branches(plan)
@@ -56,7 +56,7 @@ def outline(plan: Blueprint, shape: Shape) -> Outline:
     return Outline(plan, written, tuple(references))
 
 
-def _part_names(plan: Blueprint, composite: str) -> dict[str, str]:
+def part_names(plan: Blueprint, composite: str) -> dict[str, str]:
     """Column attribute -> its name in the composite: the dataclass's own, else that of the column attribute."""
     keys = plan.composites[composite]
     prop = plan.mapper.attrs[composite]

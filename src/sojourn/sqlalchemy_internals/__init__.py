@@ -81,6 +81,7 @@ from sojourn.sqlalchemy_internals.sessions import (
 from sojourn.sqlalchemy_internals.state import State
 from sojourn.sqlalchemy_internals.transactions import commits_each_statement
 from sojourn.sqlalchemy_internals.types import variants_of
+from sojourn.sqlalchemy_internals.undo import Undo
 
 __all__ = [
     "Builder",
@@ -89,6 +90,7 @@ __all__ = [
     "Reader",
     "Reading",
     "State",
+    "Undo",
     "Whereabouts",
     "attach_pending",
     "attach_persistent",
