@@ -176,7 +176,7 @@ def _object(obj: Any) -> dict[str, Any]:
         "dict": {key: _value(value) for key, value in obj.__dict__.items() if key != "_sa_instance_state"},
         "order of dict": list(obj.__dict__),
         "committed": {key: _value(value) for key, value in state.committed_state.items()},
-        "mutations": {key: (_value(m.added_items), _value(m.deleted_items)) for key, m in mutations.items()},
+        "mutations": {key: ([*map(id, m.added_items)], [*map(id, m.deleted_items)]) for key, m in mutations.items()},
         "parents": dict(state.__dict__.get("parents", {})),
         "expired": (state.expired, set(state.expired_attributes)),
         "modified": state.modified,

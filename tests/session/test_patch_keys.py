@@ -175,7 +175,7 @@ def test_an_association_object_is_found_by_its_place(database: Database) -> None
         missing = {"id": 1, "memberships": [{"club_id": 9, "role": "z"}, {"club_id": 1, "club": {"id": 2}}]}
         assert faults(session, Person, missing, allow=allow) == [
             "$.memberships[0]: Membership(None, 9) does not exist",
-            "$.memberships[1].club: is not what the key says",
+            "$.memberships[1].club: is not what club_id says",
         ]
         other_parent = {"id": 1, "memberships": [{"person_id": 2, "club_id": 1, "role": "z"}]}
         assert "does not exist" in faults(session, Person, other_parent, allow=allow)[0]

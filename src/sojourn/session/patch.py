@@ -47,8 +47,9 @@ def patch(
     points to a row, and writes to it what else it holds. A collection is an array, or an object where it is a dict.
     Members are not ordered by it.
 
-    An object is found by its primary key, else by its natural key (`match`), else, as an association object, by the
-    parent that it hangs on and what it refers to. Without any it is new. A primary key must exist. A natural key
+    An object is found by its primary key, else by its natural key (`match`), else by its place: in a one-to-one, under
+    its name in a collection that is a dict, or, as an association object, by the parent that it hangs on and what it
+    refers to. Without any it is new. A primary key must exist. A natural key
     counts among the members of its parent's collection where that is one-to-many, else in the whole table; where nobody
     has it, the object is new and gets it. So clients that make primary keys name them: `match={Ticket: [Ticket.id]}`.
     A child that belongs to another parent is refused; one that belongs to nobody, and any row in a many-to-many

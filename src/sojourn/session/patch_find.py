@@ -1,7 +1,8 @@
 """Which row, or which new object, each node of a payload stands for.
 
-An object is found by its primary key, by its natural key, or by a primary key that its place tells: the parent that it
-hangs on and what it refers to, as with an association object. A natural key counts among the members of the collection
+An object is found by its primary key, by its natural key, or by its place: the one place of a one-to-one, the name in a
+collection that is a dict, or a primary key that the parent that it hangs on and what it refers to tell, as with an
+association object. A natural key counts among the members of the collection
 that the object stands in, where that is one-to-many, else in the whole table. What is found by nothing is new.
 """
 
@@ -143,6 +144,8 @@ class Search:
         key = _complete(node.declared, parts)
         if parent is not None and by_members(node):
             one = self.members.having(node, parent, parts) if key is not None else None
+            if one is None and node.rel is not None and not node.rel.many:
+                one = next(iter(self.members.of(parent, node.rel) or ()), None)
             if one is None and node.name is not None:
                 one = self.members.named(node, parent)
             self._is(node, one, alias=(parent, node.rel, key) if key is not None else None)

@@ -105,15 +105,13 @@ class Plan:
 
     def _look_at_references(self, node: Node) -> None:
         for rel, child in node.references.items():
-            given = [name for name in rel.local_key if name in node.values]
-            if given:
-                self._fault(node.at(rel.key), f"is said twice: {', '.join(given)} says it, too")
             pointed = None if child is None else self.targets[child]
             found = None if pointed is None else pointed.found
-            if found is not None and rel.by_primary_key:
-                told = dict(zip(rel.local_key, found.key, strict=True))
-                if any(node.key.get(name, value) != value for name, value in told.items()):
-                    self._fault(node.at(rel.key), "is not what the key says")
+            key = dict(zip(rel.local_key, found.key if found is not None and rel.by_primary_key else (), strict=False))
+            for name in rel.local_key:
+                said = node.values.get(name, node.key.get(name, UNKNOWN))
+                if said is not UNKNOWN and said != key.get(name, UNKNOWN):
+                    self._fault(node.at(rel.key), f"is not what {name} says")
             parent = self.targets[node.above] if node.above is not None and by_members(node) else None
             back = node.rel.inverse if node.rel is not None else None
             if parent is not None and rel.key == back and pointed is not parent:
@@ -148,8 +146,7 @@ class Plan:
         rel, fate = plan.rel, node.fates[plan.rel]
         if not rel.many and plan.removed and fate == "keep":
             if plan.added:
-                text = "somebody is here already: name the key to write to it, or say in on_absent what becomes of it"
-                self._fault(plan.path, text)
+                self._fault(plan.path, "somebody else is here: say in on_absent what becomes of them")
             elif not (rel.owns or unlinkable(rel)):
                 self._fault(plan.path, "may not be null")
         elif fate == "keep":
@@ -172,10 +169,18 @@ class Plan:
         """A row that is nobody's member may become one; what belongs to another parent stays there."""
         found, own = target.found, None if parent.found is None else holder_of(parent.found, rel)
         owner = found.values(target.plan, rel.remote_key) if found is not None and rel.remote_key else (0,)
-        if owner != own and any(part is not None for part in owner):
+        if self._is_above(child, target):
+            self._fault(child.path, f"{_text(target)} stands above itself")
+        elif owner != own and any(part is not None for part in owner):
             self._fault(child.path, f"{_text(target)} belongs to another parent")
         elif self._adopted.setdefault(target, child) is not child:
             self._fault(child.path, f"{_text(target)} is named at {self._adopted[target].path} already")
+
+    def _is_above(self, node: Node | None, target: Target) -> bool:
+        while node is not None and (node := node.above) is not None:
+            if self.targets[node] is target:
+                return True
+        return False
 
 
 def _name(one: Target | Member) -> Hashable:

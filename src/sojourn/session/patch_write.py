@@ -8,7 +8,7 @@ collected, and after any of them everything is put back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,7 @@ from sojourn.sqlalchemy_internals import (
     forget_mutation,
     held_by,
     members,
+    new_instance,
     put_collection,
     set_base,
 )
@@ -185,8 +186,25 @@ class Writing:
             return
         with self._at(node.path):
             given = self._given(node, target)
-            self.objs[target] = target.plan.class_(**given)
             self._passed[target] = set(given)
+            try:
+                self.objs[target] = target.plan.class_(**given)
+            except SQLAlchemyError:
+                raise
+            except Exception as error:
+                if not self._blame(node, target.plan, given, error):
+                    raise
+
+    def _blame(self, node: Node, plan: Blueprint, given: Mapping[str, Any], error: Exception) -> bool:
+        """Whether the constructor failed in a validator: each value that is refused is a fault of its own."""
+        sample, before = new_instance(plan.mapper), len(self.faults)
+        for name, value in given.items():
+            if name not in plan.relationships:
+                self._set_one(node, sample, name, value)
+        found = any(fault.message == str(error) for fault in self.faults[before:])
+        if not found:
+            del self.faults[before:]
+        return found
 
     def _given(self, node: Node, target: Target) -> dict[str, Any]:
         """What the constructor takes, of what is known of the new object."""

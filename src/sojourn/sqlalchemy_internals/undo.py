@@ -23,7 +23,7 @@ _SIMPLE = (
     *("key", "expired", "modified", "session_id", "insert_order"),
     *("_strong_obj", "_deleted", "_orphaned_outside_of_session"),
 )
-_BOXES = ("expired_attributes", "callables", "parents", "info", "committed_state", "_last_known_values")
+_BOXES = ("callables", "parents", "info", "_last_known_values")
 
 
 class Undo:
@@ -73,8 +73,10 @@ class _Memento:
         ]
         self.simple = {name: kept.get(name, _MISSING) for name in _SIMPLE}
         self.boxes = {name: copy.copy(kept[name]) if name in kept else _MISSING for name in _BOXES}
-        self.histories = {
-            key: _copied(value) for key, value in state.committed_state.items() if hasattr(value, "added_items")
+        self.expired = set(state.expired_attributes)
+        self.committed = {
+            key: _copied(value) if hasattr(value, "added_items") else value
+            for key, value in state.committed_state.items()
         }
         pending = kept.get("_pending_mutations")
         self.pending = None if pending is None else {key: _copied(value) for key, value in pending.items()}
@@ -91,7 +93,8 @@ class _Memento:
                 kept.pop(name, None)
             else:
                 kept[name] = value
-        state.committed_state.update(self.histories)
+        state.expired_attributes = self.expired
+        state.committed_state = self.committed
         if self.pending is None:
             kept.pop("_pending_mutations", None)
         else:
