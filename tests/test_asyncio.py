@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import selectinload
 
-from sojourn import changes, clone, discard, dumps, loads, state
-from sojourn.asyncio import attach, detach, prefetch, refresh
+from sojourn import PayloadError, changes, clone, discard, dumps, loads, state
+from sojourn.asyncio import attach, detach, patch, prefetch, refresh
 from tests.databases import Database
 from tests.models.shop import Base, Customer, Line, Order, fill
 
@@ -45,6 +46,23 @@ def test_a_graph_leaves_travels_and_comes_home(database: Database) -> None:
         async with AsyncSession(engine) as session:
             quantities = (await session.scalars(select(Line.qty).where(Line.order_id == 1).order_by(Line.id))).all()
             assert (quantities[0], quantities[-1]) == (77, 1)
+
+    in_async(database, story)
+
+
+def test_a_payload_is_written_and_refused(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        allow = [Order.status, Order.lines, Line.qty, Line.sku, Line.price]
+        payload = {"id": 1, "status": "x", "lines": [{"id": 1, "qty": 77}, {"sku": "new", "qty": 1, "price": "1.50"}]}
+        async with AsyncSession(engine) as session:
+            with pytest.raises(PayloadError):
+                await patch(session, Order, {"id": 1, "lines": [{"id": 99}]}, allow=allow)
+            report = await patch(session, Order, payload, allow=allow, on_absent="delete")
+            assert (len(report.inserted), len(report.updated), len(report.deleted)) == (1, 2, 1)
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            quantities = (await session.scalars(select(Line.qty).where(Line.order_id == 1).order_by(Line.id))).all()
+            assert quantities == [77, 1]
 
     in_async(database, story)
 

@@ -326,7 +326,8 @@ def test_hostile_payloads_are_faults(session: Session) -> None:
     odd: Any = [
         {"id": True}, {"id": "1"}, {"id": [1]}, {"id": {"a": 1}}, {"id": 1.5}, {"id": 2**70}, {1: 2}, {"status": {}},
         {"__class__": 1}, {"metadata": 1}, {"registry": 1}, {"": 1}, {"x" * 999: 1}, {"\ud800": 1},
-        {"status": "\ud800"}, {"status": "x" * 21}, {"customer": []}, {"customer": 3}, {"lines": {}}, {"lines": "ab"}, {"lines": [[]]},
+        {"status": "\ud800"},
+        {"status": "x" * 21}, {"customer": []}, {"customer": 3}, {"lines": {}}, {"lines": "ab"}, {"lines": [[]]},
         {"customer": {"balance": "NaN"}}, {"customer": {"balance": "1e99999"}}, {"placed_at": "2026-01-01T00:00:00Z"},
     ]  # fmt: skip
     assert len(shop_faults(session, Order, odd)) == len(odd)

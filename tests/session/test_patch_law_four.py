@@ -335,7 +335,7 @@ def test_a_custom_collection_and_a_write_only_one_are_put_back(sqlite: Database)
         assert faults(session, Shelf, payload, allow=allow, on_absent="delete") == ["$.books[1].text: bad"]
         assert shelves[0].books is books
         assert [one is other for one, other in zip(books, before, strict=True)] == [True]
-        assert not (session.new or session.dirty or session.deleted)
+        assert [*session.new, *session.dirty, *session.deleted] == []
         shelves[0].events.add(Event(text="mine"))
         history = inspect(shelves[0]).attrs.events.history
         bad = [{"text": "x", "shelf": {"id": 1}}, {"text": "bad", "shelf": {"id": 1}}]
