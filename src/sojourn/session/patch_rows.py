@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
-from sojourn.errors import WrongAttributeError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.session.keys import Key
 from sojourn.session.rows import Reader, TableRead
@@ -89,7 +88,8 @@ class PatchRows:
             elif by == plan.primary_key:
                 read.keys[values] = None
             else:
-                read.naturals.setdefault(_columns(read, plan, by), {})[values] = None
+                read.want(plan, by)  # they may be deferred
+                read.naturals.setdefault(tuple(plan.columns[name].column for name in by), {})[values] = None
             self.done.add((plan, by, values))
         reader.run()
         self.readers.append(reader)
@@ -118,10 +118,11 @@ class PatchRows:
         index = self._index.get((plan, names))
         if index is None:
             index = self._index[plan, names] = {}
+            columns = {plan.columns[name].column for name in names}
             for read in self._reads(plan):
-                for key in read.rows:
+                for key, row in read.rows.items() if columns <= read.columns.keys() else ():
                     if (one := self.found(plan, key)) is not None:
-                        index.setdefault(one.values(plan, names), {})[key] = one
+                        index.setdefault(read.getter(plan, names)(row), {})[key] = one
         return list(index.get(values, {}).values())
 
     def complete(self, ones: Iterable[tuple[Found, bool]]) -> dict[tuple[Blueprint, Key], Found]:
@@ -154,18 +155,6 @@ class PatchRows:
         teller: Any = plan.mapper.polymorphic_on
         if teller is not None and (not isinstance(teller, Column) or teller.table in plan.mapper.tables):
             read.columns.setdefault(teller, len(read.columns))
-
-
-def _columns(read: TableRead, plan: Blueprint, names: Names) -> tuple[ColumnElement[Any], ...]:
-    columns = tuple(plan.columns[name].column for name in names)
-    for name, column in zip(names, columns, strict=True):
-        if column not in read.columns:
-            raise WrongAttributeError(
-                f"{plan.entity}.{name}",
-                "is in another table than the rows that are looked for",
-                "Match by another key.",
-            )
-    return columns
 
 
 def _found(plan: Blueprint, key: Key, read: TableRead, row: Row[Any]) -> Found | None:

@@ -275,9 +275,6 @@ def _enum(type_: Enum, dialect: Dialect) -> Read:
 
 
 def _string(type_: String, dialect: Dialect) -> Read:
-    kind = python_type_of(type_)
-    if kind is not str:  # MySQL's SET, a string that is mapped as something else
-        return _by_python_type(type_, dialect)
     return partial(_text, dialect.name != "postgresql", type_.length)
 
 
