@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import ForeignKey, String, TypeDecorator, select
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    MappedAsDataclass,
     Session,
     attribute_keyed_dict,
     deferred,
@@ -19,6 +21,7 @@ from sqlalchemy.orm import (
     relationship,
     selectinload,
     synonym,
+    validates,
 )
 from sqlalchemy.orm.collections import collection
 
@@ -349,3 +352,93 @@ def test_view_only_relationships_are_refused(sqlite: Database) -> None:
     with sqlite.session() as session:
         for one in relationships[:1]:
             assert "view-only" in faults(session, one.class_, {one.key: []}, allow=[one])[0]
+
+
+class DataBase(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class Kind(DataBase):
+    __tablename__ = "kind"
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str] = mapped_column(String(20))
+
+
+class Crate(DataBase):
+    __tablename__ = "crate"
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    jars: Mapped[list[Jar]] = relationship(back_populates="crate", init=False, order_by="Jar.id")
+
+
+class Jar(DataBase):
+    """Its constructor needs what it refers to, and where it stands."""
+
+    __tablename__ = "jar"
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    crate_id: Mapped[int | None] = mapped_column(ForeignKey("crate.id"))
+    kind_id: Mapped[int] = mapped_column(ForeignKey("kind.id"), init=False)
+    crate: Mapped[Crate | None] = relationship(back_populates="jars")
+    kind: Mapped[Kind] = relationship()
+    size: Mapped[int]
+
+    @validates("size")
+    def _positive(self, key: str, size: int) -> int:
+        if size < 1:
+            raise ValueError("is not positive")
+        return size
+
+
+def test_a_constructor_is_given_what_it_needs(database: Database) -> None:
+    database.create(DataBase.metadata)
+    allow: Any = [Crate.jars, Jar.kind, Jar.size, Kind.name]
+    with database.session() as session:
+        jars = [{"size": 1, "kind": {"name": "a"}}, {"size": 2, "kind": {"name": "b"}}]
+        [crate] = patch(session, Crate, {"jars": jars}, allow=allow).instances
+        session.commit()
+        patch(session, Crate, {"id": crate.id, "jars": [{"size": 3, "kind": {"id": 1}}]}, allow=allow)
+        session.commit()
+        assert [(one.size, one.kind.name) for one in crate.jars] == [(1, "a"), (2, "b"), (3, "a")]
+        payload = {"id": crate.id, "jars": [{"size": 0, "kind": {"id": 1}}, {"size": 5}]}
+        [size, kind] = faults(session, Crate, payload, allow=allow)
+        assert size == "$.jars[0].size: is not positive"
+        assert kind.startswith("$.jars[1]: ")
+        assert kind.endswith("__init__() missing 1 required positional argument: 'kind'")
+        assert not session.new
+
+
+class Plain(DeclarativeBase):
+    pass
+
+
+class Employee(ConcreteBase, Plain):
+    __tablename__ = "employee"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    __mapper_args__ = {"polymorphic_identity": "employee", "concrete": True}  # noqa: RUF012
+
+
+class Manager(Employee):
+    __tablename__ = "manager"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    grade: Mapped[int]
+    __mapper_args__ = {"polymorphic_identity": "manager", "concrete": True}  # noqa: RUF012
+
+
+def test_each_concrete_class_has_its_own_table(database: Database) -> None:
+    database.create(Plain.metadata)
+    with database.session() as session:
+        session.add_all([Employee(name="e"), Manager(name="m", grade=1)])
+        session.commit()
+        patch(session, Manager, {"id": 1, "grade": 5}, allow=[Manager.grade])
+        patch(session, Employee, {"id": 1, "name": "x"}, allow=[Employee.name])
+        session.commit()
+        assert [(one.name, one.grade) for one in session.scalars(select(Manager))] == [("m", 5)]
+        assert session.scalar(select(Employee.__table__.c.name)) == "x"
+
+
+def test_a_collection_without_a_class_of_its_own_is_an_array(sqlite: Database) -> None:
+    sqlite.create(StylesBase.metadata)
+    moons: Any = getattr(Planet, "moons")  # noqa: B009 - mapped imperatively
+    with sqlite.session() as session:
+        assert faults(session, Planet, {"moons": {}}, allow=[moons]) == ["$.moons: expected array, got object"]

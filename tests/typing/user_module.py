@@ -64,10 +64,23 @@ def at_home(session: Session, books: list[Book]) -> None:
         assert_type(change, sojourn.Change | sojourn.CollectionChange)
 
 
+def from_outside(session: Session, payload: dict[str, object]) -> list[str]:
+    try:
+        report = sojourn.patch(session, Book, payload, allow=[Book.title, Book.pages], on_absent={Book.pages: "delete"})
+        sojourn.patch(
+            session, Book, [payload], allow=(), match={Book: [Book.title], Page: [Page.book]}, on_absent="keep"
+        )
+        assert_type(report, sojourn.AttachReport)
+    except sojourn.PayloadError as error:
+        return [fault.path for fault in error.errors]
+    return []
+
+
 async def in_async(session: AsyncSession, book: Book) -> None:
     assert_type(await sojourn.asyncio.detach(session, book, selectinload(Book.pages)), list[Book])
     assert_type(await sojourn.asyncio.attach(session, book, verify="none"), sojourn.AttachReport)
     assert_type(await sojourn.asyncio.refresh(session, [book]), sojourn.RefreshReport)
+    assert_type(await sojourn.asyncio.patch(session, Book, {"id": 1}, allow=[Book.title]), sojourn.AttachReport)
     await sojourn.asyncio.prefetch(session, [book], selectinload(Book.pages))
     assert_type(await session.run_sync(sojourn.attach, book), sojourn.AttachReport)
 
@@ -75,4 +88,6 @@ async def in_async(session: AsyncSession, book: Book) -> None:
 def wrong(session: Session, book: Book) -> None:
     sojourn.attach(session, book, on_missing="ignore")  # type: ignore[arg-type]  # no such policy
     sojourn.detach(session, book, uncommitted=True)  # type: ignore[call-overload]  # "raise" or "allow"
+    sojourn.patch(session, Book, {"id": 1})  # type: ignore[call-arg]  # what may be written must be said
+    sojourn.patch(session, Book, {}, allow=[], on_absent="drop")  # type: ignore[arg-type]  # no such word
     sojourn.attach(session, book, on_conflikt="mine")  # type: ignore[call-arg]  # misspelt

@@ -35,7 +35,7 @@ def bring(session: Session, plan: Blueprint, keys: Iterable[Key], reader: Reader
             absent.append(key)
         else:
             found.append(built)
-    columns = [plan.columns[name].column for name in plan.primary_key]
+    columns = [getattr(plan.class_, name) for name in plan.primary_key]  # a class of its own may stand for its table
     for condition in within(dialect_of(session, plan.mapper), columns, absent):
         reader.statements += 1
         statement: Select[Any] = select(plan.class_).where(condition)

@@ -12,13 +12,14 @@ from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, Row
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.selectable import FromClause
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.session.keys import Key
+from sojourn.session.locks import Hold, secure
 from sojourn.session.rows import Reader, TableRead
 
 Names: TypeAlias = tuple[str, ...]
@@ -80,10 +81,11 @@ class PatchRows:
         reader = Reader(self.session, lock=True)
         for plan, by, values in ready:
             read = reader.table(plan)
-            read.lock = self.wanted.pop((plan, by, values)) or read.lock
+            # Firmly: what is written may be deleted by its absence, and a row is looked for once.
+            read.keep(Hold.DELETED if self.wanted.pop((plan, by, values)) else Hold.POINTED_AT)
             self._want_columns(read, plan)
             if isinstance(by, Relationship):
-                read.lock = True
+                read.keep(Hold.DELETED)
                 reader.want_members(by, [values], rows=True)
             elif by == plan.primary_key:
                 read.keys[values] = None
@@ -91,6 +93,8 @@ class PatchRows:
                 read.want(plan, by)  # they may be deferred
                 read.naturals.setdefault(tuple(plan.columns[name].column for name in by), {})[values] = None
             self.done.add((plan, by, values))
+        firm = (read.plan for read in reader.tables.values() if read.hold is Hold.DELETED)
+        secure(self.session, firm, lock=True)
         reader.run()
         self.readers.append(reader)
         self._index.clear()
@@ -151,10 +155,18 @@ class PatchRows:
         for mapper in plan.mapper.self_and_descendants:
             one = blueprint(mapper)
             if one.table is plan.table:
-                read.want(one, [key for key, it in one.columns.items() if not it.deferred or it.column in self.written])
+                wanted = {key for key, it in one.columns.items() if not it.deferred or it.column in self.written}
+                read.want(
+                    one, [key for key in one.columns if key in wanted and _is_here(one.columns[key].column, plan)]
+                )
         teller: Any = plan.mapper.polymorphic_on
-        if teller is not None and (not isinstance(teller, Column) or teller.table in plan.mapper.tables):
+        if teller is not None and _is_here(teller, plan):
             read.columns.setdefault(teller, len(read.columns))
+
+
+def _is_here(column: ColumnElement[Any], plan: Blueprint) -> bool:
+    """Whether it can be read with these rows. The discriminator of concrete tables is a column of their union."""
+    return getattr(column, "table", None) in {None, *plan.mapper.tables}
 
 
 def _found(plan: Blueprint, key: Key, read: TableRead, row: Row[Any]) -> Found | None:
