@@ -22,6 +22,8 @@ from sojourn.errors import (
     NotAllowedError,
     NotLoadedError,
     NotMappedError,
+    PayloadError,
+    PayloadFault,
     SnapshotError,
     SojournError,
     UncommittedError,
@@ -65,6 +67,11 @@ EXAMPLES: list[tuple[SojournError, dict[str, Any], list[str]]] = [
         IncompleteError([("Order", "lines"), ("Customer", "name")]),
         {"attributes": [("Customer", "name"), ("Order", "lines")]},
         ["Customer.name, Order.lines", "prefetch(", "skip=[Customer.name, Order.lines]"],
+    ),
+    (
+        PayloadError([PayloadFault("$.lines[0].qty", "Expected int, got str")]),
+        {"errors": [PayloadFault("$.lines[0].qty", "Expected int, got str")]},
+        ["1 fault in the payload:", "$.lines[0].qty: Expected int, got str", "Correct the payload"],
     ),
     (
         SnapshotError("no such class", where="entities[0]", remedy="Allow it."),

@@ -1,8 +1,8 @@
 """Write what an API received: `patch` finds the rows that a nested payload is about, and sets what it says.
 
 Four steps, so that an error leaves everything as it was: the payload is read and validated (`snapshot.payload`), the
-rows are found (`patch_find`, `patch_rows`), what is wrong with it is found (`patch_plan`), and only then is written
-(`patch_write`).
+rows are found (`patch_find`, `patch_rows`), faults are looked for (`patch_plan`), and only then the objects are brought
+(`patch_bring`) and written to (`patch_write`).
 """
 
 from __future__ import annotations

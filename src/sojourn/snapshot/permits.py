@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 from sqlalchemy.orm import QueryableAttribute
-from sqlalchemy.orm.exc import UnmappedColumnError
 
 from sojourn.errors import BadArgumentError, WrongAttributeError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
@@ -85,12 +84,9 @@ def nullable(plan: Blueprint, key: str) -> bool:
 
 def discriminator(plan: Blueprint) -> str | None:
     """The attribute that tells the class of a row, where an attribute does."""
-    if plan.mapper.polymorphic_on is None:
-        return None
-    try:
-        return plan.mapper.get_property_by_column(cast(Any, plan.mapper.polymorphic_on)).key
-    except UnmappedColumnError:
-        return None
+    teller = plan.mapper.polymorphic_on
+    attributes = plan.mapper.column_attrs
+    return next((key for key in plan.columns if any(one is teller for one in attributes[key].columns)), None)
 
 
 def _unknown_word(word: object) -> BadArgumentError:
