@@ -1,7 +1,7 @@
 """What attach meets seldom: a collection and its reference through a unique column that is no primary key (Depot,
-Truck), a one-to-one that an owned object owns (Truck, Papers), a reference whose join condition says more than a foreign
-key (Truck.spot), a collection without a way back (Depot.tools), a foreign key that is deferred (Tool.owner_id), and a
-dict of objects with a deferred column (Depot.crates)."""
+Truck), a one-to-one that an owned object owns (Truck, Papers), a reference whose join condition says more than a
+foreign key (Truck.spot), a collection without a way back (Depot.tools), a foreign key that is deferred (Tool.owner_id),
+and a dict of objects with a deferred column (Depot.crates)."""
 
 from __future__ import annotations
 

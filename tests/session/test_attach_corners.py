@@ -37,7 +37,7 @@ def depots(database: Database) -> list[Depot]:
     return away(database, Depot, *DEPOT, selectinload(Depot.tools))
 
 
-# --- keys that are no primary keys, and join conditions that are no foreign keys ---------------------------------------
+# --- keys that are no primary keys, and join conditions that are no foreign keys --------------------------------------
 
 
 @pytest.mark.parametrize("policy", ["raise", "mine", "theirs"])

@@ -17,7 +17,7 @@ from tests.models.keys import Book, Country, Node, Shelf, Ticket
 from tests.models.relations import Article, Club, Membership, Person, Tag
 from tests.models.shop import Customer, Line, Order
 from tests.session.attaching import open_shop, others, rows, skus
-from tests.session.patching import SHOP, faults, shop_faults
+from tests.session.patching import SHOP, faults, first_looks, shop_faults
 
 BY_SKU = {Line: [Line.sku]}
 
@@ -31,7 +31,7 @@ def test_a_natural_key_finds_members_of_the_parent_and_inserts_others(database: 
     with database.session() as session:
         allow = [Order.lines, Line.qty, Line.price]
         report = patch(session, Order, payload, allow=allow, match=BY_SKU)
-        assert [len(report.inserted), len(report.updated), report.statements] == [1, 1, 2]
+        assert [len(report.inserted), len(report.updated), report.statements] == [1, 1, 2 + first_looks(database)]
         session.commit()
     assert [(one.order_id, one.sku, one.qty) for one in rows(database, Line)][2:] == [
         (2, "b", 4), (2, "a", 70), (2, "c", 71),
@@ -59,7 +59,7 @@ def test_a_root_is_found_by_its_natural_key_and_its_collections_after_it(databas
     with database.session() as session:
         with database.statements() as log:
             report = patch(session, Order, payload, allow=SHOP, match=match)
-        assert len(log) == report.statements == 3
+        assert len(log) == report.statements == 3 + first_looks(database)
         assert [type(one) for one in report.inserted] == [Order]
         session.commit()
     assert [(one.number, one.status, one.customer_id) for one in rows(database, Order)][2:] == [
@@ -145,7 +145,7 @@ def test_composite_keys(database: Database) -> None:
             "books": [{"id": 1, "title": "y"}, {"id": 2}, {"title": "z"}],
         }
         report = patch(session, Shelf, payload, allow=allow)
-        assert (report.statements, len(report.inserted), len(report.updated)) == (2, 1, 3)
+        assert (report.statements, len(report.inserted), len(report.updated)) == (2 + first_looks(database), 1, 3)
         session.commit()
         patch(session, Book, {"id": 1, "shelf": {"room": "a", "number": 2}}, allow=allow)
         session.commit()
@@ -164,7 +164,7 @@ def test_an_association_object_is_found_by_its_place(database: Database) -> None
     payload: Any = {"id": 1, "memberships": [{"club": {"id": 1}, "role": "y"}, {"club": {"id": 2}, "role": "new"}]}
     with database.session() as session:
         report = patch(session, Person, payload, allow=allow)
-        assert ([len(report.inserted), len(report.updated)], report.statements) == ([1, 1], 3)
+        assert ([len(report.inserted), len(report.updated)], report.statements) == ([1, 1], 3 + first_looks(database))
         session.commit()
         # By its own key: that of the parent need not be said.
         patch(session, Person, {"id": 1, "memberships": [{"club_id": 1, "role": "z"}]}, allow=allow)
@@ -219,7 +219,7 @@ def test_a_tree_that_refers_to_itself_takes_one_select(database: Database) -> No
     with database.session() as session:
         with database.statements() as log:
             report = patch(session, Node, payload, allow=allow)
-        assert len(log) == report.statements == 1
+        assert len(log) == report.statements == 1 + first_looks(database)
         session.commit()
     assert [(node.name, node.parent_id) for node in rows(database, Node)] == [
         ("1", None), ("2", one), ("x", two), ("4", three),
@@ -249,7 +249,7 @@ def test_many_objects_take_one_select_a_table(database: Database) -> None:
     with database.session() as session:
         with database.statements() as log:
             report = patch(session, Customer, payload, allow=SHOP, on_absent="delete")
-        assert len(log) == len(log.selects) == report.statements == 3
+        assert len(log) == len(log.selects) == report.statements == 3 + first_looks(database)
         assert len(report.updated) == 30 + 90 + 270
         with database.statements() as log:
             session.commit()
@@ -261,7 +261,7 @@ def test_many_objects_take_one_select_a_table(database: Database) -> None:
             report = patch(
                 session, Order, by_sku, allow=SHOP, match={Order: [Order.number], **BY_SKU}, on_absent="delete"
             )
-        assert len(log) == report.statements == 2
+        assert len(log) == report.statements == 2 + first_looks(database)
         assert (len(report.deleted), report.inserted) == (180, [])
         with database.statements() as log:
             session.commit()
@@ -302,7 +302,7 @@ def test_the_class_of_a_new_object_is_the_relationships_or_the_discriminators(da
     }
     with database.session() as session:
         report = patch(session, Owner, edits, allow=allow)
-        assert (len(report.updated), report.statements) == (4, 1 + 1 + 1 + 2)
+        assert (len(report.updated), report.statements) == (4, 1 + 1 + 1 + 2 + first_looks(database))
         session.commit()
         assert [(one.plate, one.tons, one.axles) for one in session.scalars(select(Lorry))] == [("m", 4, 7)]
         assert [(one.weeks, one.tricks) for one in session.scalars(select(Puppy))] == [(9, 1)]
@@ -335,7 +335,7 @@ def test_tags_of_a_many_to_many_collection_are_linked_by_name_or_made(database: 
     with database.session() as session:
         with database.statements() as log:
             report = patch(session, Article, payload, allow=allow, match={Tag: [Tag.name]})
-        assert (len(log), len(report.inserted), report.updated) == (3, 1, [])
+        assert (len(log), len(report.inserted), report.updated) == (3 + first_looks(database), 1, [])
         session.commit()
         names = [sorted(tag.name for tag in one.tags) for one in session.scalars(select(Article).order_by(Article.id))]
         assert names == [["x", "y", "z"], ["x", "z"]]

@@ -78,12 +78,14 @@ def patch(
         ConflictError: the payload holds a version counter (`version_id_col`) that is not the row's any more: the row
             was changed since it was read. Without a version the last writer wins.
         WrongAttributeError, BadArgumentError, NotMappedError: an argument is no attribute, word or class.
+        NoTransactionError: each statement commits by itself, so that no row can be held.
 
     After an error the session and the objects are as they were, except for the begun transaction and its row locks, and
     for what a validator has done to objects that have nothing to do with its own.
 
     Database: loads, unless all is new. One SELECT a mapped table and chunk of keys, with FOR UPDATE in key order where
-    the database has it. A class with a table of its own below that of the relationship takes one more, and so does a
+    the database has it; on SQLite its write lock is taken first. MariaDB looks without locks first, which takes one
+    SELECT more for a table in which something may not be there. A class with a table of its own below that of the relationship takes one more, and so does a
     collection of the table in which its parents were found by a natural key, and what hangs on those who are deleted.
     """
     given = permits(allow, match, on_absent)
