@@ -85,8 +85,9 @@ def patch(
 
     Database: loads, unless all is new. One SELECT a mapped table and chunk of keys, with FOR UPDATE in key order where
     the database has it; on SQLite its write lock is taken first. MariaDB looks without locks first, which takes one
-    SELECT more for a table in which something may not be there. A class with a table of its own below that of the relationship takes one more, and so does a
-    collection of the table in which its parents were found by a natural key, and what hangs on those who are deleted.
+    SELECT more for a table in which something may not be there. A class with a table of its own below that of the
+    relationship takes one more, and so does a collection of the table in which its parents were found by a natural key,
+    and what hangs on those who are deleted.
     """
     given = permits(allow, match, on_absent)
     nodes = read_payload(model, payload, given, dialect_of(session, blueprint(model).mapper))
