@@ -14,9 +14,12 @@ from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.identity import assumed_identity, make_identity
 from sojourn.session.incoming import Incoming
 from sojourn.session.keys import Key
+from sojourn.session.locks import sorted_keys
 from sojourn.session.newcomers import bring
 from sojourn.session.rows import Reader
 from sojourn.sqlalchemy_internals import held_by
+
+_NO_KEY = (None, None)  # of an object without an identity
 
 
 def foresee(session: Session, incoming: Incoming, reader: Reader) -> list[Any]:
@@ -24,13 +27,14 @@ def foresee(session: Session, incoming: Incoming, reader: Reader) -> list[Any]:
 
     Database: may load.
     """
-    coming = {assumed_identity(state) for state in incoming.states}
-    absent: dict[Blueprint, dict[Key, None]] = {}
+    wanted: dict[Blueprint, set[Key]] = {}
     for rel, parents in reader.members.items():
-        plan = blueprint(rel.target)
-        for keys in parents.values():
-            for key in keys:
-                identity = make_identity(plan, key)
-                if identity not in coming and held_by(session, identity) is None:
-                    absent.setdefault(plan, {})[key] = None
-    return [obj for plan, keys in absent.items() for obj in bring(session, plan, keys, reader, eagerly=False)]
+        wanted.setdefault(blueprint(rel.target), set()).update(*parents.values())
+    newcomers: list[Any] = []
+    for plan, keys in wanted.items():
+        for class_, states in incoming.by_class.items() if keys else ():
+            if blueprint(class_).base_class is plan.base_class:
+                keys.difference_update([(state.key or assumed_identity(state) or _NO_KEY)[1] for state in states])
+        absent = sorted_keys(key for key in keys if held_by(session, make_identity(plan, key)) is None)
+        newcomers += bring(session, plan, absent, reader, eagerly=False)
+    return newcomers

@@ -35,6 +35,11 @@ def within(dialect: Dialect, columns: Sequence[ColumnElement[Any]], keys: Iterab
     return [_placeholders(dialect, columns, wanted[start : start + CHUNK]) for start in range(0, len(wanted), CHUNK)]
 
 
+def at_once(dialect: Dialect) -> bool:
+    """Whether keys travel as one parameter, as a rule. Pure."""
+    return dialect.name == "postgresql" or (dialect.name == "sqlite" and sqlite_reads_json(dialect))
+
+
 def pointed(key: Key) -> Key | None:
     """A foreign key as a reference: one with an empty part points nowhere."""
     return None if None in key else key

@@ -20,7 +20,7 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.sql.visitors import iterate
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.session.keys import Key, within
+from sojourn.session.keys import Key, at_once, within
 from sojourn.session.locks import Hold, hold_rows, in_lock_order, locks_gaps, sorted_keys
 from sojourn.sqlalchemy_internals import State
 
@@ -147,7 +147,7 @@ class Reader:
                 keys, sources = [key for key in read.rows if read.hold is Hold.DELETED or key in read.held], []
         if locks:
             statement = hold_rows(statement, read.plan.table, read.hold, dialect)
-            keys = sorted_keys(keys)
+            keys = keys if at_once(dialect) else sorted_keys(keys)
         statement = statement.order_by(*_ordering(read, primary_key, locks))
         found = self._select(read, statement, [within(dialect, primary_key, keys), *naturals, *sources])
         if read.rows:  # what is gone since the first look, and what has changed, in the order of the first look
