@@ -16,7 +16,7 @@ from sqlalchemy.orm.attributes import instance_state
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
-from sojourn.session.arrival import members_now
+from sojourn.session.arrival import changed_members, members_now
 from sojourn.session.incoming import owned
 from sojourn.session.keys import pointed
 from sojourn.session.membership import change, hold, record_removal, refer_back, without
@@ -32,6 +32,7 @@ from sojourn.sqlalchemy_internals import (
     forget_mutation,
     held_by,
     in_session,
+    leave_as_orphan,
     members,
     set_base,
     set_parent,
@@ -87,6 +88,7 @@ class Relating:
         if verdict.arrival.home is not None and rel.key in edited_keys(state):
             # What the session itself has taken out is marked already, and may have another owner.
             removed = without(removed, without(removed, members_now(state, rel)))
+            _lose_their_place(state, rel, without(changed_members(state, rel)[0], stand))
         if verdict.arrival.home is None:
             for obj in without(members_now(state, rel), stand):
                 clear_parent(state, rel.key, instance_state(obj))  # an addition of mine that does not stand
@@ -237,3 +239,13 @@ class Relating:
         now = [] if holder.dict[other.key] is None else list(members(holder.dict[other.key]))
         if without([obj], now):
             change(holder, other.key, [*now, obj])
+
+
+def _lose_their_place(owner: State, rel: Relationship, objs: Iterable[Any]) -> None:
+    """The session itself had put them there, where a ruling put others: as if they were taken out again."""
+    for obj in objs:
+        child: State = instance_state(obj)
+        drop_parent(owner, rel.key, child)
+        if child.dict.get(rel.inverse or "") is owner.obj():
+            child.dict[rel.inverse or ""] = None
+        leave_as_orphan(child)
