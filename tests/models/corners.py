@@ -14,7 +14,7 @@ class Base(DeclarativeBase):
 
 
 class Depot(Base):
-    __tablename__ = "depot"
+    __tablename__ = "corner_depot"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(10), unique=True)
@@ -29,19 +29,19 @@ class Depot(Base):
 
 
 class Spot(Base):
-    __tablename__ = "spot"
+    __tablename__ = "corner_spot"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(10))
 
 
 class Truck(Base):
-    __tablename__ = "truck"
+    __tablename__ = "corner_truck"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plate: Mapped[str] = mapped_column(String(10))
-    depot_code: Mapped[str | None] = mapped_column(ForeignKey("depot.code"))
-    spot_id: Mapped[int | None] = mapped_column(ForeignKey("spot.id"))
+    depot_code: Mapped[str | None] = mapped_column(ForeignKey("corner_depot.code"))
+    spot_id: Mapped[int | None] = mapped_column(ForeignKey("corner_spot.id"))
 
     depot: Mapped[Depot | None] = relationship(back_populates="trucks")
     papers: Mapped[Papers | None] = relationship(back_populates="truck", cascade="all, delete-orphan")
@@ -49,37 +49,37 @@ class Truck(Base):
 
 
 class Papers(Base):
-    __tablename__ = "papers"
+    __tablename__ = "corner_papers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(10))
-    truck_id: Mapped[int | None] = mapped_column(ForeignKey("truck.id"))
+    truck_id: Mapped[int | None] = mapped_column(ForeignKey("corner_truck.id"))
 
     truck: Mapped[Truck | None] = relationship(back_populates="papers")
 
 
 class Owner(Base):
-    __tablename__ = "tool_owner"
+    __tablename__ = "corner_owner"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(10))
 
 
 class Tool(Base):
-    __tablename__ = "tool"
+    __tablename__ = "corner_tool"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(10))
-    depot_id: Mapped[int | None] = mapped_column(ForeignKey("depot.id"))
-    owner_id: Mapped[int | None] = deferred(mapped_column(ForeignKey("tool_owner.id")))
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey("corner_depot.id"))
+    owner_id: Mapped[int | None] = deferred(mapped_column(ForeignKey("corner_owner.id")))
 
     owner: Mapped[Owner | None] = relationship()
 
 
 class Crate(Base):
-    __tablename__ = "crate_of_depot"
+    __tablename__ = "corner_crate"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label: Mapped[str] = mapped_column(String(10))
-    depot_id: Mapped[int | None] = mapped_column(ForeignKey("depot.id"))
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey("corner_depot.id"))
     content: Mapped[str | None] = deferred(mapped_column(String(10)))

@@ -61,10 +61,6 @@ class Decider:
             if state in self.verdicts and self.verdicts[state].fate == "insert":
                 self.verdicts[state].fate = "skip"
 
-    def home(self, state: State) -> State | None:
-        """The state that stands in the session for a given one; None for what stays outside."""
-        return None if self.fates.is_out(state) else self.incoming.home_of(state)
-
     # --- columns and references ---
 
     def _merge(self, verdict: Verdict) -> None:
