@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +100,31 @@ def test_an_unknown_base_is_never_compared() -> None:
 
     assert merge_value(UNKNOWN, "a", "b", equal).conflict
     assert compared == ["a", "b"]
+
+
+def test_values_are_equal_by_what_they_say_not_by_being_one_object() -> None:
+    assert merge_value([1], [1], [1]).merged is False
+    assert merge_value([1], [1], [2]).value == [2]
+    assert merge_value([1], [2], [1]).write
+    assert not merge_value([1], [2], [2]).conflict
+
+
+def test_a_base_that_equals_everything_is_known_all_the_same() -> None:
+    class Anything:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as for every class that defines __eq__ alone
+
+    outcome = merge_value(Anything(), "mine", "theirs", lambda one, other: one is other)
+    assert (outcome.conflict, outcome.merged) == (True, True)
+
+
+@pytest.mark.parametrize("decision", [merge_value(1, 2, 3), merge_members([1], [2], [3])], ids=["value", "members"])
+def test_a_decision_is_not_changed_any_more(decision: Any) -> None:
+    for field in fields(decision):
+        with pytest.raises(FrozenInstanceError):
+            setattr(decision, field.name, None)
 
 
 # --- members of a collection -----------------------------------------------------------------------------------------
