@@ -97,7 +97,7 @@ def _written(verdict: Verdict) -> Iterator[str]:
 
 def _look_again(session: Session, *_: object) -> None:
     attached: _Attached = session.info[_ATTACHED]
-    if not attached.held:
+    if not attached.held and not attached.decisions:
         return
     conflicts = list(_overtaken(session, attached))
     if conflicts:  # they stay remembered: the next flush has to fail as well
@@ -124,7 +124,10 @@ def _overtaken(session: Session, attached: _Attached) -> Iterator[Conflict]:
         read.keys.update(dict.fromkeys(keys))
         read.keep(hold)
     for one in pending:
-        reader.table(one.plan).want(one.plan, one.seen)
+        read = reader.table(one.plan)
+        read.want(one.plan, one.seen)
+        read.keys[one.identity[1]] = None
+        read.keep(one.hold)
     secure(session, reader.to_be_written(), lock=True)
     reader.run()
     for one in pending:
