@@ -11,7 +11,7 @@ ATTACHES ?= 20000
 CHECKED := src tests $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-sa21 test-sa20 fuzz histories check demo bench clean
+.PHONY: help test test-sa21 test-sa20 fuzz histories mutants check demo bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ fuzz: .venv/.installed ## the random tests with new examples, for as long as the
 histories: .venv/.installed ## writers against the same rows, on every database and isolation level, and what they were told
 	.venv/bin/python -m tests.histories --attaches $(ATTACHES)
 
+mutants: .venv/.installed ## mutation testing of the three-way merge: how many mutants no test kills
+	.venv/bin/python -m pip install --quiet 'mutmut>=3.8'
+	.venv/bin/mutmut run
+
 check: .venv/.installed ## lint, formatting, types, house rules
 	.venv/bin/ruff check $(CHECKED)
 	.venv/bin/ruff format --check $(CHECKED)
@@ -47,7 +51,7 @@ bench: .venv/.installed ## measure against the alternatives
 	.venv/bin/python -m benchmarks
 
 clean: ## remove the virtual environments and caches
-	rm -rf .venv .venv-sa20 .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sa20 .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
 
 # The stamps make a second run install nothing. The install is editable, so a change in src needs no new one.
 .venv/.installed: pyproject.toml
