@@ -1,16 +1,25 @@
 """What attach meets seldom: a collection and its reference through a unique column that is no primary key (Depot,
 Truck), a one-to-one that an owned object owns (Truck, Papers), a reference whose join condition says more than a
 foreign key (Truck.spot), a collection without a way back (Depot.tools), a foreign key that is deferred (Tool.owner_id),
-and a dict of objects with a deferred column (Depot.crates)."""
+a dict of objects with a deferred column (Depot.crates), and one of shared objects that know who shares them
+(Depot.signs)."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String, and_
+from sqlalchemy import Column, ForeignKey, String, Table, and_
 from sqlalchemy.orm import DeclarativeBase, Mapped, attribute_keyed_dict, deferred, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
     pass
+
+
+depot_sign = Table(
+    "corner_depot_sign",
+    Base.metadata,
+    Column("depot_id", ForeignKey("corner_depot.id"), primary_key=True),
+    Column("sign_id", ForeignKey("corner_sign.id"), primary_key=True),
+)
 
 
 class Depot(Base):
@@ -26,6 +35,18 @@ class Depot(Base):
     crates: Mapped[dict[str, Crate]] = relationship(
         collection_class=attribute_keyed_dict("label"), cascade="all, delete-orphan"
     )
+    signs: Mapped[dict[str, Sign]] = relationship(
+        secondary=depot_sign, back_populates="depots", collection_class=attribute_keyed_dict("text")
+    )
+
+
+class Sign(Base):
+    __tablename__ = "corner_sign"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(String(10))
+
+    depots: Mapped[list[Depot]] = relationship(secondary=depot_sign, back_populates="signs", order_by="Depot.id")
 
 
 class Spot(Base):

@@ -17,7 +17,7 @@ from sojourn.snapshot import dumps, loads
 from tests.databases import Database
 from tests.models import columns, corners, keys, odd, peculiar, relations
 from tests.models.columns import Point, Shape
-from tests.models.corners import Crate, Depot, Owner, Papers, Spot, Tool, Truck
+from tests.models.corners import Crate, Depot, Owner, Papers, Sign, Spot, Tool, Truck
 from tests.models.keys import Book, Shelf
 from tests.models.odd import Box, Corner
 from tests.models.peculiar import Crate as Chest
@@ -413,6 +413,23 @@ def test_what_the_session_itself_put_there_stays_without_a_place_where_it_needs_
         attach(session, mine, on_conflict="mine")
         session.commit()
     assert sorted((pack.name, pack.crate_id) for pack in rows(sqlite, Pack)) == [("home", None), ("mine", 1)]
+
+
+def test_what_the_session_itself_shared_under_a_key_loses_its_place_to_mine(sqlite: Database) -> None:
+    depots(sqlite)
+    with others(sqlite) as session:
+        session.add_all([Sign(id=1, text="stop"), Sign(id=2, text="stop")])
+    mine = away(sqlite, Depot, selectinload(Depot.signs))[0]
+    mine.signs["stop"] = away(sqlite, Sign)[1]
+    with sqlite.session(autoflush=False) as session:
+        home, first = session.get_one(Depot, 1), session.get_one(Sign, 1)
+        assert first.depots == []
+        home.signs["stop"] = first
+        attach(session, mine, on_conflict="mine")
+        assert first.depots == []
+        session.commit()
+        assert home.signs["stop"].id == 2
+        assert first.depots == []
 
 
 def test_a_clean_copy_an_edited_copy_and_the_sessions_instance_are_one(sqlite: Database) -> None:

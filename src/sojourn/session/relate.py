@@ -88,7 +88,7 @@ class Relating:
         if verdict.arrival.home is not None and rel.key in edited_keys(state):
             # What the session itself has taken out is marked already, and may have another owner.
             removed = without(removed, without(removed, members_now(state, rel)))
-            _lose_their_place(state, rel, without(changed_members(state, rel)[0], stand))
+            self._lose_their_place(state, rel, without(changed_members(state, rel)[0], stand))
         if verdict.arrival.home is None:
             for obj in without(members_now(state, rel), stand):
                 clear_parent(state, rel.key, instance_state(obj))  # an addition of mine that does not stand
@@ -112,6 +112,17 @@ class Relating:
             else:
                 refer_back(rel, state, instance_state(obj))
         return stand
+
+    def _lose_their_place(self, owner: State, rel: Relationship, objs: Iterable[Any]) -> None:
+        """The session itself had put them there, where a ruling put others: as if they were taken out again."""
+        for obj in objs:
+            child: State = instance_state(obj)
+            drop_parent(owner, rel.key, child)
+            if rel.direction == "many to many":
+                self.leave(child, rel.inverse, owner.obj())
+            elif child.dict.get(rel.inverse or "") is owner.obj():
+                child.dict[rel.inverse or ""] = None
+            leave_as_orphan(child)
 
     def _people(self, some: Iterable[Hashable]) -> list[Any]:
         return [obj for one in some if (obj := self.person(one)) is not None]
@@ -239,13 +250,3 @@ class Relating:
         now = [] if holder.dict[other.key] is None else list(members(holder.dict[other.key]))
         if without([obj], now):
             change(holder, other.key, [*now, obj])
-
-
-def _lose_their_place(owner: State, rel: Relationship, objs: Iterable[Any]) -> None:
-    """The session itself had put them there, where a ruling put others: as if they were taken out again."""
-    for obj in objs:
-        child: State = instance_state(obj)
-        drop_parent(owner, rel.key, child)
-        if child.dict.get(rel.inverse or "") is owner.obj():
-            child.dict[rel.inverse or ""] = None
-        leave_as_orphan(child)
