@@ -283,7 +283,7 @@ def test_many_to_many_goes_back_on_both_sides(related: Session) -> None:
 
 
 def test_a_new_member_that_nothing_but_the_edit_holds_is_cut_off(related: Session) -> None:
-    article = related.scalars(select(Article).options(selectinload(Article.tags))).one()
+    article = related.get_one(Article, 1, options=[selectinload(Article.tags)])
     related.expunge_all()
     before = list(article.tags)
     article.tags.append(Tag(name="new"))
