@@ -16,6 +16,7 @@ from tests.models.inheritance import Animal, Dog, Lorry, Owner, Truck, Vehicle
 from tests.models.keys import Book, Country, Legacy, Node, Shelf, Ticket
 from tests.models.loading import Player, Team
 from tests.models.odd import Album, Box, Stay
+from tests.models.peculiar import Boss, Firm
 from tests.models.published import Letter, Parcel
 from tests.models.relations import Article, Membership, Person, Tag
 from tests.models.shop import Customer, Line, Order
@@ -174,6 +175,15 @@ def test_relationships_are_told_apart(class_: type, key: str, expected: dict[str
 
 def test_a_collection_of_one_subclass_of_a_shared_table_is_not_told_by_its_columns() -> None:
     assert not rel(Team, "hounds").tells_members
+
+
+def test_members_in_several_tables_are_told_apart_by_no_key() -> None:
+    assert rel(Firm, "workers").scattered
+    assert not rel(Owner, "vehicles").scattered
+
+
+def test_the_discriminator_of_a_union_is_no_column_of_a_concrete_table() -> None:
+    assert blueprint(Boss).columns.keys() == {"id", "name", "salary", "firm_id"}
 
 
 def test_the_third_table_is_linked_by_the_primary_key() -> None:

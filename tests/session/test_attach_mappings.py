@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session, selectinload
 from sojourn.errors import ConflictError
 from sojourn.session.attach import attach
 from sojourn.session.detach import detach
+from sojourn.session.refresh import refresh
 from tests.databases import Database, sqlite_database
-from tests.models import inheritance, keys, odd, styles
+from tests.models import inheritance, keys, odd, peculiar, styles
 from tests.models.inheritance import Animal, Car, Dog, Lorry, Owner, Puppy, Vehicle
 from tests.models.keys import Legacy, Node
 from tests.models.odd import Box, Corner, Cube, Pin
+from tests.models.peculiar import Boss, Firm, Worker
 from tests.models.shop import Customer
 from tests.models.styles import Invoice, Item, Moon, Planet
 from tests.session.attaching import away, columns_set, open_shop, others, row, rows, shop_away
@@ -133,6 +135,47 @@ def test_an_instance_of_the_base_class_stands_for_its_subclass_row(database: Dat
         attach(session, [rex, car])
         session.commit()
     assert (row(database, Puppy, numbers[0]).name, row(database, Car, numbers[1]).plate) == ("mine", "mine")
+
+
+def firm(database: Database) -> Firm:
+    """A worker and a boss, of different tables and under the same key."""
+    database.create(peculiar.Base.metadata)
+    with others(database) as session:
+        session.add(Firm(name="firm", workers=[Worker(name="Bob"), Boss(name="Ann", salary=9)]))
+    [mine] = away(database, Firm, selectinload(Firm.workers))
+    return mine
+
+
+def names_of(found: Firm) -> list[tuple[str, str]]:
+    return sorted((type(one).__name__, one.name) for one in found.workers)
+
+
+@pytest.mark.parametrize("verify", ["changed", "all"])
+def test_members_in_several_tables_come_and_go_each_in_its_own(database: Database, verify: Any) -> None:
+    mine = firm(database)
+    mine.workers[:] = [one for one in mine.workers if isinstance(one, Boss)]
+    mine.workers.append(Boss(name="new", salary=1))
+    with others(database) as session:
+        session.add(Worker(name="theirs", firm_id=mine.id))
+    with database.session() as session:
+        attach(session, mine, verify=verify)
+        assert names_of(mine) == [("Boss", "Ann"), ("Boss", "new")]
+        session.commit()
+        assert names_of(mine) == [("Boss", "Ann"), ("Boss", "new"), ("Worker", "theirs")]
+
+
+def test_refresh_reads_members_in_several_tables(database: Database) -> None:
+    firm(database)
+    with database.session(expire_on_commit=False) as session:
+        found = session.scalars(select(Firm)).one()
+        assert names_of(found) == [("Boss", "Ann"), ("Worker", "Bob")]
+        session.commit()
+        with others(database) as other:
+            other.add(Boss(name="theirs", salary=1, firm_id=found.id))
+        refresh(session, found)
+        with database.statements() as log:
+            assert len(found.workers) == 3
+        assert len(log) == 0
 
 
 # --- styles ----------------------------------------------------------------------------------------------------------

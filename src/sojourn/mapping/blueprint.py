@@ -109,13 +109,19 @@ def _mapper(mapped: object) -> Mapper[Any]:
     return inspected
 
 
+def _is_of_union(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> bool:
+    """Whether a property is the discriminator that only the union of concrete tables has, not the class's own table."""
+    table = getattr(prop.columns[0], "table", None)
+    return table is not None and not mapper.persist_selectable.is_derived_from(table)
+
+
 def _compile(mapper: Mapper[Any]) -> Blueprint:
     attributes = mapper.attrs  # configures the mappers
     columns = {
         prop.key: column_attribute(mapper, prop)
         for prop in attributes
         # A discriminator that is an SQL expression is a property, but no attribute of the class.
-        if isinstance(prop, ColumnProperty) and prop.key in mapper.class_manager
+        if isinstance(prop, ColumnProperty) and prop.key in mapper.class_manager and not _is_of_union(mapper, prop)
     }
     composites = {
         prop.key: tuple(part.key for part in prop.props) for prop in attributes if isinstance(prop, CompositeProperty)

@@ -11,6 +11,7 @@ from sqlalchemy.sql import ColumnElement, operators
 from sqlalchemy.sql.selectable import FromClause
 
 from sojourn.mapping.columns import mapped_keys, primary_key_of
+from sojourn.sqlalchemy_internals import identity_class
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,8 @@ class Relationship:
     from_primary_key: bool = False  # local_key is the primary key here, in its order
     # The columns of the target's table alone tell who is a member: not so where other classes share the table.
     tells_members: bool = False
+    # The members stand in tables that count for themselves (concrete inheritance): a key does not tell who is meant.
+    scattered: bool = False
 
 
 def relationship_of(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Relationship:
@@ -73,6 +76,7 @@ def relationship_of(mapper: Mapper[Any], prop: RelationshipProperty[Any]) -> Rel
         by_primary_key=to_one and pairs is not None and there == primary_key_of(target),
         link=_link(mapper, prop),
         tells_members=pairs is not None and not target.single,
+        scattered=any(identity_class(one) is not identity_class(target) for one in target.self_and_descendants),
         from_primary_key=here == primary_key_of(mapper),
     )
 

@@ -52,7 +52,7 @@ class Finder:
     ) -> Mapping[Key, list[Any]]:
         """Through a join condition of its own: first who belongs to whom, then the members."""
         reader = Reader(self.session)
-        reader.want_members(rel, parents)
+        reader.members[rel] = {parent: [] for parent in parents}
         reader.run()
         self.statements += reader.statements
         pairs = reader.members[rel]

@@ -6,7 +6,7 @@ edit stays an edit, of the value that is there now; and where both changed the s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -25,7 +25,7 @@ from sojourn.session.incoming import edited_at_home
 from sojourn.session.prefetch import Filling
 from sojourn.session.report import RefreshReport, Rulings
 from sojourn.session.rows import Reader, local_values
-from sojourn.sqlalchemy_internals import State, in_session, members, whereabouts
+from sojourn.sqlalchemy_internals import State, edited_keys, in_session, members, unload, whereabouts
 
 
 def refresh(
@@ -96,8 +96,9 @@ def refresh(
         agree(edits)
         changed = dict.fromkeys(state for state, values in before.items() if values != _values(state))
         changed.update(dict.fromkeys(caught_up))
-        if names is not None:
-            filling.fill_relationships(states, names)
+        again = _unload_scattered(groups, names)
+        if names is not None or any(again.values()):
+            filling.fill_relationships(states, again if names is None else names)
     return RefreshReport(
         instances=roots,
         changed=[state.obj() for state in changed],
@@ -119,6 +120,22 @@ def _want(plan: Blueprint, group: Sequence[State], names: Collection[str] | None
             else:
                 parents = [state for state in group if rel.key in state.dict]
                 reader.want_members(rel, [local_values(state, rel) for state in parents])
+
+
+def _unload_scattered(
+    groups: Mapping[type, Sequence[State]], names: Mapping[type, Collection[str]] | None
+) -> dict[type, list[str]]:
+    """Unload the unedited collections that no key describes: SQLAlchemy reads them again. Gives their names."""
+    again: dict[type, list[str]] = {class_: [] for class_ in groups}
+    for class_, group in groups.items():
+        scattered = [rel.key for rel in blueprint(class_).relationships.values() if rel.scattered and rel.many]
+        for key in scattered:
+            held = [state for state in group if key in state.dict and key not in edited_keys(state)]
+            if held and (names is None or key in names[class_]):
+                again[class_].append(key)
+                for state in held:
+                    unload(state, key)
+    return again
 
 
 def _is_wanted(plan: Blueprint, key: str, group: Sequence[State], names: Collection[str] | None) -> bool:

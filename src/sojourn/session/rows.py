@@ -77,8 +77,11 @@ class Reader:
     def want_members(self, relationship: Relationship, parents: Iterable[Key], *, rows: bool = False) -> None:
         """Read who is in this collection of these parents, each given by the values of the relationship's local key.
 
-        With `rows` the members' rows are read in any case, not where they come along alone.
+        With `rows` the members' rows are read in any case, not where they come along alone. Where the members stand in
+        several tables nothing is read, and who they are stays as it is known.
         """
+        if relationship.scattered:
+            return
         if relationship.tells_members:
             child = blueprint(relationship.target)
             # All of its columns, not the keys alone: a member that is new here is built from its row.
