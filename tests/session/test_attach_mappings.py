@@ -164,6 +164,20 @@ def test_members_in_several_tables_come_and_go_each_in_its_own(database: Databas
         assert names_of(mine) == [("Boss", "Ann"), ("Boss", "new"), ("Worker", "theirs")]
 
 
+def test_an_edited_object_of_a_concrete_subclass_is_locked_in_its_own_table(database: Database) -> None:
+    mine = firm(database)
+    boss = next(one for one in mine.workers if isinstance(one, Boss))
+    boss.salary = 7
+    with others(database) as session:
+        session.get_one(Boss, boss.id).name = "theirs"
+    with database.session() as session:
+        attach(session, boss)
+        session.commit()
+        number = boss.id
+    found = row(database, Boss, number)
+    assert (found.name, found.salary) == ("theirs", 7)
+
+
 def test_refresh_reads_members_in_several_tables(database: Database) -> None:
     firm(database)
     with database.session(expire_on_commit=False) as session:
