@@ -283,6 +283,23 @@ def test_a_row_made_again_may_refer_to_what_the_session_holds(sqlite: Database) 
     assert row(sqlite, Line, 1).order_id == 2
 
 
+def test_a_plainly_expunged_branch_is_made_again_with_its_references(sqlite: Database) -> None:
+    open_shop(sqlite, 1, 1, 1)
+    with sqlite.session() as session:
+        order = session.get_one(Order, 1, options=[selectinload(Order.lines)])
+        session.expunge_all()
+    [line] = order.lines
+    assert "order" in inspect(line).unloaded  # which SQLAlchemy does not fill from the collection
+    line_of(order, "new")
+    with others(sqlite) as session:
+        session.delete(session.get_one(Order, 1))
+    with sqlite.session() as session:
+        attach(session, order, on_missing="recreate")
+        assert line.order is order
+        session.commit()
+    assert [(one.sku, one.order_id) for one in rows(sqlite, Line)] == [("SKU-007", 1), ("new", 1)]
+
+
 # --- one-to-one -------------------------------------------------------------------------------------------------------
 
 
@@ -369,6 +386,24 @@ def test_a_move_leaves_the_sessions_own_additions_where_they_are(sqlite: Databas
     assert [(one.sku, one.order_id) for one in rows(sqlite, Line)][::2] == [("SKU-007", 2), ("home", 1)]
 
 
+def test_what_the_session_itself_referred_to_may_have_left_it(sqlite: Database) -> None:
+    sqlite.create(keys.Base.metadata)
+    with others(sqlite) as session:
+        session.add_all([Shelf(room="a", number=1, books=[Book(id=1, title="book")]), Shelf(room="b", number=2)])
+    [mine] = away(sqlite, Book, selectinload(Book.shelf))
+    mine.shelf = away(sqlite, Shelf)[1]
+    with sqlite.session(autoflush=False) as session:
+        home, left = session.get_one(Book, 1), Shelf(room="c", number=3)
+        home.shelf = left
+        session.expunge(left)
+        attach(session, mine, on_conflict="mine")
+        assert left not in session
+        session.commit()
+        assert home.shelf is not None
+        assert home.shelf.room == "b"
+    assert len(rows(sqlite, Shelf)) == 2
+
+
 def test_a_collection_that_only_the_session_has_loaded_stays_as_it_is(sqlite: Database) -> None:
     open_shop(sqlite, 1, 2, 1)
     [whole, _], [_, bare] = away(sqlite, Order, selectinload(Order.lines)), partly_away(sqlite, Order)
@@ -430,6 +465,17 @@ def test_what_the_session_itself_shared_under_a_key_loses_its_place_to_mine(sqli
         session.commit()
         assert home.signs["stop"].id == 2
         assert first.depots == []
+
+
+def test_what_has_no_way_back_loses_its_place_to_mine_too(sqlite: Database) -> None:
+    mine = depots(sqlite)[0]
+    mine.crates["screws"] = Crate(label="screws", content="mine")
+    with sqlite.session(autoflush=False) as session:
+        home = session.get_one(Depot, 1)
+        home.crates["screws"] = Crate(label="screws", content="home")
+        attach(session, mine, on_conflict="mine")
+        session.commit()
+    assert [crate.content for crate in rows(sqlite, Crate, undefer(Crate.content))] == ["steel", "mine"]
 
 
 def test_a_clean_copy_an_edited_copy_and_the_sessions_instance_are_one(sqlite: Database) -> None:
@@ -603,6 +649,26 @@ def test_refresh_tells_the_other_side_of_a_membership_that_it_is_no_edit_any_mor
         with sqlite.statements() as log:
             session.flush()
         assert len(log.inserts) == own
+
+
+def test_refresh_tells_the_other_side_of_a_membership_that_it_is_gone(sqlite: Database) -> None:
+    sqlite.create(relations.Base.metadata)
+    with others(sqlite) as session:
+        session.add(Article(id=1, title="", tags=[Tag(id=1, name="tag")]))
+    with sqlite.session(autoflush=False) as session:
+        article, tag = session.get_one(Article, 1), session.get_one(Tag, 1)
+        article.tags.clear()
+        session.expire(tag, ["articles"])
+        assert tag.articles == [article]
+        session.connection().commit()
+        with others(sqlite) as elsewhere:
+            theirs = elsewhere.get_one(Article, 1)
+            theirs.tags.clear()
+        refresh(session, article)
+        assert tag.articles == []
+        with sqlite.statements() as log:
+            session.flush()
+        assert log.deletes == []
 
 
 def test_a_new_object_that_stays_is_no_tie_to_what_leaves(sqlite: Database) -> None:
