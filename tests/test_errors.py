@@ -22,6 +22,7 @@ from sojourn.errors import (
     NotAllowedError,
     NotLoadedError,
     NotMappedError,
+    NoTransactionError,
     PayloadError,
     PayloadFault,
     SnapshotError,
@@ -72,6 +73,11 @@ EXAMPLES: list[tuple[SojournError, dict[str, Any], list[str]]] = [
         PayloadError([PayloadFault("$.lines[0].qty", "Expected int, got str")]),
         {"errors": [PayloadFault("$.lines[0].qty", "Expected int, got str")]},
         ["1 fault in the payload:", "$.lines[0].qty: Expected int, got str", "Correct the payload"],
+    ),
+    (
+        NoTransactionError("postgresql", "    with Session(engine) as session: ..."),
+        {"dialect": "postgresql"},
+        ["commits each statement by itself", "with transactions:\n    with Session(engine)"],
     ),
     (
         SnapshotError("no such class", where="entities[0]", remedy="Allow it."),

@@ -155,8 +155,8 @@ class NoTransactionError(SojournError):
         self.dialect = dialect
         super().__init__(
             f"The {dialect} connection commits each statement by itself: between the SELECT of a row and its UPDATE "
-            "somebody else may change it, and that change would be lost. Nothing was changed. "
-            f"Give this session a connection with transactions:\n{lines}"
+            f"somebody else may change it, and that change would be lost. Give this session a connection with "
+            f"transactions:\n{lines}\nNothing was changed."
         )
 
 
