@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.horizontal_shard import ShardedSession
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import ORMExecuteState, Session, selectinload
 
 from tests.databases import Database, sqlite_database
 from tests.mappings.mapping import ALL, Mapping, SessionFactory
@@ -149,11 +149,11 @@ class TwoBinds(_Accounts):
             yield partial(Session, binds={Account: database.engine, Entry: other.engine})
 
 
-class _Sharded(_Accounts):
+class Sharded(_Accounts):
     """Horizontal sharding: the same tables in several databases, keys that repeat"""
 
     pick = 1
-    notes: ClassVar[dict[str, str]] = {"attach": "The identity's token says in which shard a row is."}
+    notes: ClassVar[dict[str, str]] = {"attach": "The objects of one shard at a time: more is a `WrongSessionError`."}
 
     def rows(self) -> Sequence[Any]:
         # Both have the key 1, each in its shard.
@@ -176,10 +176,15 @@ class _Sharded(_Accounts):
                 region = instance.region if isinstance(instance, Account) else instance.account.region
                 return region if region in shards else "east"
 
+            def shards_of(context: ORMExecuteState) -> Sequence[str]:
+                """What is loaded lazily is in the shard of what it hangs on; else all are asked."""
+                parent = context.lazy_loaded_from
+                return list(shards) if parent is None else [str(parent.identity_token)]
+
             yield partial(
                 ShardedSession,
                 shards=shards,
                 shard_chooser=shard_of,
                 identity_chooser=lambda *_, **__: list(shards),
-                execute_chooser=lambda _: list(shards),
+                execute_chooser=shards_of,
             )

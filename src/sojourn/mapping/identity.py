@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from sqlalchemy import inspect
@@ -20,7 +21,19 @@ from sojourn.sqlalchemy_internals import State
 
 Identity: TypeAlias = tuple[type, tuple[Any, ...], Any]
 
-__all__ = ["Identity", "as_list", "assumed_identity", "identity_text", "make_identity", "primary_key", "state_of"]
+SHARD: ContextVar[Any] = ContextVar("SHARD", default=None)
+"""The identity token of the shard that a verb works in (see `sojourn.session.shards`); None without sharding."""
+
+__all__ = [
+    "SHARD",
+    "Identity",
+    "as_list",
+    "assumed_identity",
+    "identity_text",
+    "make_identity",
+    "primary_key",
+    "state_of",
+]
 
 
 def state_of(obj: object) -> State:
@@ -47,8 +60,8 @@ def as_list(objs: object) -> list[Any]:
 
 
 def make_identity(plan: Blueprint, primary_key: tuple[Any, ...], token: Any = None) -> Identity:
-    """The identity key for primary key values in the mapper's order."""
-    return plan.base_class, primary_key, token
+    """The identity key for primary key values in the mapper's order. No token: that of the current shard."""
+    return plan.base_class, primary_key, SHARD.get() if token is None else token
 
 
 def primary_key(obj: object) -> tuple[Any, ...]:

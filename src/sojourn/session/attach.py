@@ -27,6 +27,7 @@ from sojourn.session.locks import Hold, secure
 from sojourn.session.recheck import remember
 from sojourn.session.report import AttachReport, Rulings
 from sojourn.session.rows import Reader, local_values
+from sojourn.session.shards import in_one_shard
 from sojourn.session.sides import holder_key, identity_of
 from sojourn.session.verdict import OnMissing
 from sojourn.sqlalchemy_internals import State
@@ -34,6 +35,7 @@ from sojourn.sqlalchemy_internals import State
 Verify: TypeAlias = Literal["changed", "all", "none"]
 
 
+@in_one_shard
 def attach(
     session: Session,
     objs: object | Iterable[object],

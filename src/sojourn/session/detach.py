@@ -20,6 +20,7 @@ from sojourn.mapping.identity import as_list, state_of
 from sojourn.session.detached_copy import copy_graph, shaped
 from sojourn.session.prefetch import Filling, fill_inverse
 from sojourn.session.rows import Reader
+from sojourn.session.shards import in_one_shard
 from sojourn.session.ties import Ties, ties_between
 from sojourn.session.write import write_bases
 from sojourn.sqlalchemy_internals import (
@@ -53,6 +54,7 @@ def detach(
     copy: bool = False,
     uncommitted: Literal["raise", "allow"] = "raise",
 ) -> list[T]: ...
+@in_one_shard
 def detach(
     session: Session,
     objs: T | Iterable[T],

@@ -18,6 +18,7 @@ from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.shape import EAGER, Branch, Shape
 from sojourn.session.keys import Key, within
 from sojourn.session.rows import Reader, dialect_of
+from sojourn.session.shards import bind_arguments
 from sojourn.sqlalchemy_internals import forget_options
 
 
@@ -79,9 +80,10 @@ class Finder:
             statement = statement.join(*through)
         statement = statement.where(*branch.criteria).order_by(*order_by or ()).options(*options)
         rows: list[Any] = []
+        where = bind_arguments(self.session)
         for condition in within(dialect_of(self.session, target.mapper), found_by, keys):
             self.statements += 1
-            rows.extend(self.session.execute(statement.where(condition)).all())
+            rows.extend(self.session.execute(statement.where(condition), bind_arguments=where).all())
         for row in rows:
             forget_options(instance_state(row[0]), options)
         return rows

@@ -22,6 +22,7 @@ from sqlalchemy.sql.selectable import FromClause, Join
 from sojourn.errors import NoTransactionError
 from sojourn.mapping.blueprint import Blueprint
 from sojourn.session.keys import Key
+from sojourn.session.shards import bind_arguments
 from sojourn.sqlalchemy_internals import commits_each_statement
 
 _ORDER = "sojourn.order of locks"
@@ -77,7 +78,7 @@ def secure(session: Session, plans: Iterable[Blueprint], *, lock: bool) -> None:
     """
     tables: dict[Connection, list[Any]] = {}
     for plan in plans:
-        connection = session.connection(bind_arguments={"mapper": plan.mapper})
+        connection = session.connection(bind_arguments=bind_arguments(session, mapper=plan.mapper))
         tables.setdefault(connection, []).extend(plan.mapper.tables)
     for connection, written in tables.items():
         if commits_each_statement(connection):

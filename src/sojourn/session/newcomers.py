@@ -16,6 +16,7 @@ from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.identity import make_identity
 from sojourn.session.keys import Key, within
 from sojourn.session.rows import Reader, TableRead, dialect_of
+from sojourn.session.shards import bind_arguments
 from sojourn.sqlalchemy_internals import build_persistent
 
 
@@ -39,7 +40,8 @@ def bring(session: Session, plan: Blueprint, keys: Iterable[Key], reader: Reader
     for condition in within(dialect_of(session, plan.mapper), columns, absent):
         reader.statements += 1
         statement: Select[Any] = select(plan.class_).where(condition)
-        found.extend(session.scalars(statement if eagerly else statement.options(lazyload("*"))).unique())
+        statement = statement if eagerly else statement.options(lazyload("*"))
+        found.extend(session.scalars(statement, bind_arguments=bind_arguments(session)).unique())
     return found
 
 

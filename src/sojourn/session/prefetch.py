@@ -25,6 +25,7 @@ from sojourn.mapping.shape import Branch, General, Shape, shapes
 from sojourn.session.find import Finder
 from sojourn.session.keys import Key, pointed
 from sojourn.session.rows import Reader, local_values
+from sojourn.session.shards import in_one_shard
 from sojourn.sqlalchemy_internals import (
     State,
     edited_keys,
@@ -39,6 +40,7 @@ from sojourn.sqlalchemy_internals import (
 )
 
 
+@in_one_shard
 def prefetch(session: Session, objs: object | Iterable[object], *options: ExecutableOption) -> None:
     """Fill what is not loaded of the shape that `options` describe, in bulk.
 

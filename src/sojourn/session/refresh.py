@@ -25,9 +25,11 @@ from sojourn.session.incoming import edited_at_home
 from sojourn.session.prefetch import Filling
 from sojourn.session.report import RefreshReport, Rulings
 from sojourn.session.rows import Reader, local_values
+from sojourn.session.shards import in_one_shard
 from sojourn.sqlalchemy_internals import State, edited_keys, in_session, members, unload, whereabouts
 
 
+@in_one_shard
 def refresh(
     session: Session,
     objs: object | Iterable[object],

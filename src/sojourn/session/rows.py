@@ -22,6 +22,7 @@ from sqlalchemy.sql.visitors import iterate
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.session.keys import Key, at_once, within
 from sojourn.session.locks import Hold, hold_rows, in_lock_order, locks_gaps, sorted_keys
+from sojourn.session.shards import bind_arguments
 from sojourn.sqlalchemy_internals import State
 
 
@@ -194,7 +195,7 @@ class Reader:
 
     def _execute(self, statement: Any, mapper: Mapper[Any]) -> Sequence[Row[Any]]:
         self.statements += 1
-        return self.session.execute(statement, bind_arguments={"mapper": mapper}).all()
+        return self.session.execute(statement, bind_arguments=bind_arguments(self.session, mapper=mapper)).all()
 
 
 def local_values(state: State, relationship: Relationship) -> Key:
@@ -207,7 +208,7 @@ def local_values(state: State, relationship: Relationship) -> Key:
 
 def dialect_of(session: Session, mapper: Mapper[Any]) -> Dialect:
     """The dialect of the database in which the session keeps this mapper."""
-    return session.get_bind(mapper=mapper).dialect
+    return session.get_bind(**bind_arguments(session, mapper=mapper)).dialect
 
 
 def row_getter(positions: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
