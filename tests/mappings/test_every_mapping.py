@@ -5,23 +5,20 @@ An id such as `test_attach_keeps_my_edits_and_theirs[elsewhere-OneToOne-postgres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect
+from sqlalchemy import inspect
 from sqlalchemy.ext.mutable import MutableComposite
 from sqlalchemy.orm import Session, load_only
 
 from sojourn import NotLoadedError, changes, clone, discard, dumps, loads, state
 from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.graph import walk
-from tests.databases import Database, sqlite_database
 from tests.mappings import EVERY
-from tests.mappings.mapping import DATABASE_OF, Mapping, unordered
-from tests.mappings.places import AsyncPlace, Place
+from tests.mappings.mapping import Mapping, unordered
+from tests.mappings.places import Place
 
 EVERYWHERE = [pytest.param((one, driver), id=f"{one}-{driver}") for one in EVERY for driver in one.drivers]
 # What needs no session, or none but a plain one, is tried on the first of them.
@@ -29,26 +26,6 @@ ONCE = [pytest.param((one, one.drivers[0]), id=f"{one}-{one.drivers[0]}") for on
 
 everywhere = pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
 once = pytest.mark.parametrize("place", ONCE, indirect=True)
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path, engine_of: Callable[[str], Engine]) -> Iterator[Place]:
-    """The rows of a mapping, where the test's parameter says."""
-    mapping, driver = request.param
-    name = DATABASE_OF.get(driver, driver)
-    request.node.user_properties.append(("database", name))
-    with ExitStack() as stack:
-        if name == "sqlite":
-            database = stack.enter_context(sqlite_database(tmp_path))
-        else:
-            database = Database(name, engine_of(name))
-        stack.callback(database.clean)
-        factory = stack.enter_context(mapping.opened(database, tmp_path))
-        yield (
-            AsyncPlace(mapping, database, factory, stack)
-            if driver in DATABASE_OF
-            else Place(mapping, database, factory)
-        )
 
 
 def cell(mapping: Mapping, verb: str) -> AbstractContextManager[Any]:
