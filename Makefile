@@ -11,10 +11,10 @@ ATTACHES ?= 20000
 CHECKED := src tests $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-sa21 test-sa20 fuzz histories mutants check demo bench clean
+.PHONY: help test test-sa21 test-sa20 conformance fuzz histories mutants check demo bench clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: test-sa21 test-sa20 ## run the tests with SQLAlchemy 2.1, then with 2.0
 
@@ -25,6 +25,10 @@ test-sa21: .venv/.installed ## run the tests with SQLAlchemy 2.1 only
 test-sa20: .venv-sa20/.installed ## run the tests with SQLAlchemy 2.0 only
 	@echo "== Tests with SQLAlchemy 2.0 =="
 	.venv-sa20/bin/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+conformance: .venv/.installed .venv-sa20/.installed ## SQLAlchemy's own tests of merge, with sojourn's merge
+	.venv/bin/python -m tests.conformance
+	.venv-sa20/bin/python -m tests.conformance
 
 fuzz: .venv/.installed ## the random tests with new examples, for as long as they take
 	HYPOTHESIS_PROFILE=fuzz .venv/bin/python -m pytest -n $(WORKERS) -k "Hypothesis or random or model or law or reconcile" $(PYTEST_ARGS)
@@ -51,7 +55,7 @@ bench: .venv/.installed ## measure against the alternatives
 	.venv/bin/python -m benchmarks
 
 clean: ## remove the virtual environments and caches
-	rm -rf .venv .venv-sa20 .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
+	rm -rf .venv .venv-sa20 .cache .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
 
 # The stamps make a second run install nothing. The install is editable, so a change in src needs no new one.
 .venv/.installed: pyproject.toml

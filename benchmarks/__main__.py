@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import SAWarning
 
-from benchmarks import attach, chart, filling, graph, refresh, report, snapshot, wide
+from benchmarks import attach, chart, filling, graph, merge, refresh, report, snapshot, wide
 from benchmarks.graph import Graph
 from benchmarks.place import Place, WrongResultError
 from benchmarks.report import Report
@@ -25,7 +25,7 @@ from benchmarks.runner import Comparison, Work, measure
 from benchmarks.wide import Wide
 from tests.databases import ServerUnreachableError, server_engine, sqlite_database
 
-WORKS = (attach.WORK, refresh.WORK, filling.PREFETCH, filling.DETACH, *snapshot.WORKS)
+WORKS = (attach.WORK, merge.WORK, refresh.WORK, filling.PREFETCH, filling.DETACH, *snapshot.WORKS)
 NAMES = tuple(dict.fromkeys(work.name for work in WORKS))
 DATABASES = ("sqlite", "postgresql")
 DATA = ("graph", "wide")

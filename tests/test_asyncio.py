@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_sessi
 from sqlalchemy.orm import selectinload
 
 from sojourn import PayloadError, changes, clone, discard, dumps, loads, state
-from sojourn.asyncio import attach, detach, patch, prefetch, refresh
+from sojourn.asyncio import attach, detach, merge, patch, prefetch, refresh
 from tests.databases import Database
 from tests.models.shop import Base, Customer, Line, Order, fill
 
@@ -63,6 +63,23 @@ def test_a_payload_is_written_and_refused(database: Database) -> None:
         async with AsyncSession(engine) as session:
             quantities = (await session.scalars(select(Line.qty).where(Line.order_id == 1).order_by(Line.id))).all()
             assert quantities == [77, 1]
+
+    in_async(database, story)
+
+
+def test_merge_copies_onto_the_objects_of_the_session(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customers = await detach(session, (await session.scalars(select(Customer))).all(), SHAPE)
+        customers[0].orders[0].lines[0].qty = 77
+        async with AsyncSession(engine) as session:
+            merged = await merge(session, customers)
+            assert merged[0] is not customers[0]
+            one = await merge(session, Customer(id=1, name="Ada"))
+            assert one.orders[0].lines[0].qty == 77
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            assert (await session.scalars(select(Line.qty).where(Line.id == 1))).one() == 77
 
     in_async(database, story)
 

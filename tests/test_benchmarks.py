@@ -356,7 +356,7 @@ def test_the_docs_show_what_the_kept_figures_give(name: str) -> None:
     [
         (None, "There is no"),
         (_run(small=True), "--small"),
-        (_run(works=["attach", "refresh"]), "left out detach, dumps, loads, prefetch"),
+        (_run(works=["attach", "refresh"]), "left out detach, dumps, loads, merge, prefetch"),
     ],
 )
 def test_no_page_is_made_from_less_than_a_whole_run(

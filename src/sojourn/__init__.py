@@ -34,6 +34,7 @@ from sojourn.session.attach import attach
 from sojourn.session.clone import clone
 from sojourn.session.detach import detach
 from sojourn.session.discard import discard
+from sojourn.session.merge import merge
 from sojourn.session.patch import patch
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
@@ -77,6 +78,7 @@ __all__ = [
     "dumps",
     "json_schema",
     "loads",
+    "merge",
     "patch",
     "prefetch",
     "refresh",

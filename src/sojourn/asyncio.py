@@ -7,16 +7,18 @@ no twin.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import wraps
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql.base import ExecutableOption
 
 from sojourn.session.attach import attach as _attach
 from sojourn.session.detach import detach as _detach
+from sojourn.session.merge import merge as _merge
 from sojourn.session.patch import patch as _patch
 from sojourn.session.prefetch import prefetch as _prefetch
 from sojourn.session.refresh import refresh as _refresh
@@ -27,7 +29,7 @@ T = TypeVar("T")
 
 AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
 
-__all__ = ["attach", "detach", "patch", "prefetch", "refresh"]
+__all__ = ["attach", "detach", "merge", "patch", "prefetch", "refresh"]
 
 
 def _awaited(verb: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[AnyAsyncSession, P], Awaitable[R]]:
@@ -65,8 +67,26 @@ class _Detach(Protocol):
     ) -> Awaitable[list[T]]: ...
 
 
+class _Merge(Protocol):
+    # The same.
+    @overload
+    def __call__(
+        self,
+        session: AnyAsyncSession,
+        objs: Iterable[T],
+        *,
+        load: bool = True,
+        options: Sequence[ORMOption] | None = None,
+    ) -> Awaitable[list[T]]: ...
+    @overload
+    def __call__(
+        self, session: AnyAsyncSession, objs: T, *, load: bool = True, options: Sequence[ORMOption] | None = None
+    ) -> Awaitable[T]: ...
+
+
 attach = _awaited(_attach)
 detach = cast(_Detach, _awaited(_detach))
+merge = cast(_Merge, _awaited(_merge))
 patch = _awaited(_patch)
 prefetch = _awaited(_prefetch)
 refresh = _awaited(_refresh)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import selectinload
 from sojourn.session.attach import attach
 from sojourn.session.clone import clone
 from sojourn.session.detach import detach
+from sojourn.session.merge import merge
 from sojourn.snapshot import dumps, loads
 from tests.databases import Database, sqlite_database
 from tests.models import keys
@@ -74,6 +75,16 @@ def test_it_travels_as_bytes_and_comes_home_in_one_statement(chain: Chain, forma
         session.flush()
         assert (len(log.updates), len(log)) == (1, 2)
         assert depth(copy, "n") == LONG
+        session.rollback()
+
+
+def test_it_is_merged_in_one_statement(chain: Chain) -> None:
+    with chain.database.session() as session, chain.database.statements() as log:
+        merged = merge(session, chain.last)
+        assert len(log) == 1
+        assert merged is not chain.last
+        assert depth(merged, "n") == LONG
+        assert len(log) == 1
         session.rollback()
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, load_only, selectinload
 
 from sojourn.session.attach import attach
 from sojourn.session.detach import detach
+from sojourn.session.merge import merge
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from tests.databases import NAMES, Database, sqlite_database
@@ -194,6 +195,22 @@ def test_attach_takes_one_select_a_table_and_the_flush_one_update(
             session.flush()
         assert len(log) == len(log.updates) == 3
         assert all(update.executemany for update in log)
+        assert columns_set(log) == [("customer", ["city"]), ("customer_order", ["status"]), ("order_line", ["qty"])]
+        assert edited_rows(session) == [4, 12, 36]
+        session.rollback()
+
+
+def test_merge_takes_one_select_a_table_and_the_flush_one_update(database: Database, away: list[Customer]) -> None:
+    edit(away)
+    with database.session(autoflush=False) as session:
+        with database.statements() as log:
+            merged = merge(session, away)
+        # The keys are those of the customers for themselves and for their orders, and those of the orders.
+        assert selects(log) == in_chunks(database, CUSTOMERS, CUSTOMERS, ORDERS)
+        assert len(everything(merged)) == 5_200
+        with database.statements() as log:
+            session.flush()
+        assert len(log) == len(log.updates) == 3
         assert columns_set(log) == [("customer", ["city"]), ("customer_order", ["status"]), ("order_line", ["qty"])]
         assert edited_rows(session) == [4, 12, 36]
         session.rollback()

@@ -111,3 +111,16 @@ def touched_states(session: Session) -> set[State]:
         touched.update(transaction._new, transaction._dirty, transaction._deleted)
         transaction = transaction._parent
     return touched
+
+
+def before_merge(session: Session, *, load: bool) -> None:
+    """What `Session.merge` begins with: a warning inside a flush, and the autoflush where it is going to load."""
+    if session._warn_on_events:
+        session._flush_warning("Session.merge()")
+    if load:
+        session._autoflush()
+
+
+def looks_up_plainly(session: Session) -> bool:
+    """Whether the session finds objects by nothing but their key: not so where it has several databases (shards)."""
+    return type(session)._identity_lookup is Session._identity_lookup

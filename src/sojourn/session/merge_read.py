@@ -1,0 +1,346 @@
+"""What `Session.merge` would SELECT object by object, read in bulk: rows by primary key, and collections.
+
+Collections come first, since they bring whole rows, and leave few to be looked for by key; but what the way to which
+leads through no collection is looked for before. What is read is read in the way in which SQLAlchemy would read it, and
+waits behind a curtain until SQLAlchemy would have read it, since what is loaded when can be seen in the result.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Mapper, RelationshipProperty, Session, aliased
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.base import ExecutableOption
+from sqlalchemy.types import TypeDecorator
+
+from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
+from sojourn.mapping.columns import python_type_of
+from sojourn.session.keys import Key, within
+from sojourn.session.rows import Reader, dialect_of
+from sojourn.sqlalchemy_internals import (
+    LOAD_OPTIONS,
+    Curtain,
+    Members,
+    State,
+    Visit,
+    Walk,
+    Ways,
+    as_lazy_load,
+    eager_among,
+    eager_in_refresh,
+    expired_keys,
+    held_by,
+    load_as,
+    loads_by_get,
+    loads_lazily,
+    looks_up_plainly,
+    path_of_members,
+    reads_old,
+    way_of_rows,
+)
+
+Prop = RelationshipProperty[Any]
+Visits = Mapping[tuple[Any, ...], Visit]
+
+
+class MergeReader:
+    """The reading for one merge: what was found waits behind `curtain`."""
+
+    def __init__(self, session: Session, walk: Walk, options: Sequence[ORMOption] | None) -> None:
+        self.session = session
+        self.walk = walk
+        self.options = list(options or ())
+        self.curtain = Curtain(session)
+        self.kept: list[Any] = []
+        self.ways = Ways()
+
+    def run(self) -> None:
+        """Read everything. Database: may load, without autoflush."""
+        self._read()
+        self.curtain.draw()
+        self.kept.clear()  # from here on the curtain holds what is behind it, and nobody what has come out
+
+    def _read(self) -> None:
+        walk = self.walk
+        if not looks_up_plainly(self.session):
+            return
+        roots, references, members = walk.absent
+        for mapper in dict.fromkeys((*roots, *references)):
+            alone, led_to = roots.get(mapper, {}), references.get(mapper, {})
+            if self.options:  # they are for the roots
+                self._read_rows(mapper, alone, self.options)
+                self._read_rows(mapper, led_to)
+            else:
+                self._read_rows(mapper, {**alone, **led_to})
+        for prop, visits in walk.collections.items():
+            self._read_members(prop, visits)
+        for mapper, visits in members.items():
+            self._read_rows(mapper, visits)
+        for prop, visits in walk.collections.items():  # those that are found by a column of their owner's row
+            self._read_members(prop, visits)
+        if walk.expired:
+            self._read_expired(walk.expired.values())
+        for prop, visits in walk.references.items():
+            if loads_by_get(prop):
+                self._read_references(prop, visits)
+            else:
+                self._read_members(prop, visits)
+
+    # --- rows by primary key ---
+
+    def _read_rows(self, mapper: Mapper[Any], visits: Visits, options: Sequence[ExecutableOption] = ()) -> None:
+        missing = [key for key in visits if held_by(self.session, key) is None]
+        if not missing:
+            return
+        columns = mapper.primary_key
+        types = _exact_types(columns)
+        sure = [key for key in missing if key[2] is None and _is_exact(types, key[1])]
+        statement = select(mapper.class_).options(*options)
+        found: set[tuple[Any, ...]] = set()
+        attributes = [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in columns]
+        for condition in within(dialect_of(self.session, mapper), attributes, [key[1] for key in sure]):
+            try:
+                result = self.session.scalars(statement.where(condition)).unique().all()
+            except ArgumentError:  # an option does not fit: SQLAlchemy shall say so, when it comes to that
+                return
+            self.kept += result
+            way = way_of_rows(mapper, options)
+            self.curtain.tangled |= way is not None
+            self.curtain.note(way, result)
+            found.update(cast(Any, instance_state(obj).key) for obj in result)
+        # What a database takes for equal, "a" and "A" perhaps, is left to it.
+        alike = {_folded(key) for key in found}
+        self.curtain.absent.update((mapper, key) for key in sure if key not in found and _folded(key) not in alike)
+
+    def _read_expired(self, visits: Iterable[Visit]) -> None:
+        """What SQLAlchemy refreshes while it merges: all that is expired, as soon as one old value is needed."""
+        reader = Reader(self.session)
+        found: list[tuple[State, Blueprint, list[str], Sequence[Prop]]] = []
+        for visit in visits:
+            held = held_by(self.session, visit.key)
+            if held is None or not _is_refreshed(visit, held):
+                continue
+            followed = [prop for prop, owners in self.walk.collections.items() if visit.key in owners]
+            eager: Sequence[Prop] | None = eager_in_refresh(visit.state, held, followed)
+            plan = blueprint(held.mapper)
+            names = [key for key in expired_keys(held) if key in plan.columns]
+            if eager is None or not names:
+                continue
+            table = reader.table(plan)
+            table.want(plan, names)
+            table.keys[visit.key[1]] = None
+            found.append((held, plan, names, eager))
+        reader.run()
+        for held, plan, names, along in found:
+            table = reader.table(plan)
+            row = table.rows.get(cast(Any, held.key)[1])
+            if row is not None:
+                values = {name: row[table.columns[plan.columns[name].column]] for name in names}
+                self.curtain.rows[held.key] = values, along
+
+    # --- relationships ---
+
+    def _read_members(self, prop: Prop, visits: Visits) -> None:
+        groups: defaultdict[Hashable, dict[tuple[Any, ...], tuple[Visit, Key]]] = defaultdict(dict)
+        finding: dict[Mapper[Any], LocalKey] = {}
+        curtain, session, ways = self.curtain, self.session, self.ways
+        for key, visit in visits.items():
+            mapper = visit.plan.mapper
+            if (prop, key) in curtain.members or (mapper, key) in curtain.absent:
+                continue
+            target = held_by(session, key)
+            if target is not None and (target is visit.state or not loads_lazily(visit.state, target, prop.key)):
+                continue
+            find = finding.get(mapper)
+            if find is None:
+                find = finding[mapper] = LocalKey(mapper, prop)
+            local = find(visit, target)
+            if local is not None:
+                groups[ways.of_members(visit.state, prop)][key] = visit, local
+        for way, group in groups.items():
+            self._read_group(prop, way, group)
+
+    def _read_group(self, prop: Prop, way: Hashable, group: dict[tuple[Any, ...], tuple[Visit, Key]]) -> None:
+        some = next(iter(group.values()))[0]
+        rel = blueprint(some.plan.mapper).relationships[prop.key]
+        statement, found_by = _statement(rel, some.plan.mapper)
+        eager = eager_among(some.state, path_of_members(some.state, prop), _relationships(rel.target))
+        leave = [one for one in eager if one in self.walk.collections and rel.target.isa(one.parent)]
+        self.curtain.tangled |= len(leave) < len(eager)
+        statement = as_lazy_load(statement, some.state, prop, leave)
+        wanted = dict.fromkeys(local for _, local in group.values() if None not in local)
+        found: dict[Key, list[Any]] = {local: [] for local in wanted}
+        strange = False
+        for condition in within(dialect_of(self.session, rel.target), found_by, wanted):
+            result = self.session.execute(statement.where(condition), execution_options=LOAD_OPTIONS).unique()
+            rows = result.all()
+            objects = [row[0] for row in rows]
+            self.kept += objects
+            self.curtain.note(way, objects)
+            for obj, *found_by_these in rows:
+                members = found.get(tuple(found_by_these))
+                if members is None:
+                    strange = True  # the database compares in another way than Python
+                else:
+                    members.append(obj)
+        if strange:
+            return
+        strangers = self._strangers(leave, found.values())
+        for visit, local in group.values():
+            self.curtain.members[prop, visit.key] = Members(found.get(local, []), way, leave)
+        self._load_strangers(prop, some, rel, strangers)
+
+    def _strangers(self, leave: Collection[Prop], found: Iterable[Iterable[Any]]) -> list[State]:
+        """The members that are not merged with anything that has these relationships."""
+        if not leave:
+            return []
+        states = {instance_state(obj): None for members in found for obj in members}
+        return [
+            state
+            for state in states
+            if self.curtain.is_new(state.key) and not all(state.key in self.walk.collections[one] for one in leave)
+        ]
+
+    def _load_strangers(self, prop: Prop, some: Visit, rel: Relationship, strangers: Sequence[State]) -> None:
+        """They get what their options load eagerly after all."""
+        if not strangers:
+            return
+        for state in strangers:
+            load_as(state, some.state, prop)
+        target = blueprint(rel.target)
+        statement = as_lazy_load(select(target.class_), some.state, prop, ())
+        keys = [cast(Any, state.key)[1] for state in strangers]
+        columns = [getattr(target.class_, key) for key in target.primary_key]
+        for condition in within(dialect_of(self.session, rel.target), columns, keys):
+            self.kept += self.session.scalars(statement.where(condition)).unique()
+            self.curtain.note(None, ())
+            self.curtain.tangled = True
+
+    def _read_references(self, prop: Prop, visits: Visits) -> None:
+        """What references point to now, where setting one loads that."""
+        pointing: dict[tuple[Any, ...], Key] = {}
+        target: Blueprint | None = None
+        for key, visit in visits.items():
+            held = held_by(self.session, key)
+            if held is None or held is visit.state or not loads_lazily(visit.state, held, prop.key):
+                continue
+            rel = blueprint(visit.plan.mapper).relationships[prop.key]
+            local = tuple(held.dict.get(name) for name in rel.local_key)
+            if rel.by_primary_key and None not in local and not visit.state.load_options:
+                pointing[key] = local
+                target = blueprint(rel.target)
+        if target is None:
+            return
+        identities = {local: (target.base_class, local, None) for local in pointing.values()}
+        unseen = [local for local, identity in identities.items() if held_by(self.session, identity) is None]
+        columns = [getattr(target.class_, key) for key in target.primary_key]
+        statement: Select[Any] = select(target.class_)
+        for condition in within(dialect_of(self.session, target.mapper), columns, unseen):
+            result = self.session.scalars(statement.where(condition)).unique().all()
+            self.kept += result
+            self.curtain.note(way_of_rows(target.mapper, None), result)
+        way = way_of_rows(target.mapper, None)
+        self.curtain.tangled |= way is not None
+        for key, local in pointing.items():
+            found = held_by(self.session, identities[local])
+            self.curtain.members[prop, key] = Members([] if found is None else [found.obj()], way, ())
+
+
+def _is_refreshed(visit: Visit, held: State) -> bool:
+    """Whether merging the session's object has to load what is expired of it."""
+    plan = blueprint(held.mapper)
+    for key in visit.plan.order:
+        if key in visit.loaded and key not in held.dict and reads_old(held, key):
+            rel = plan.relationships.get(key)
+            if rel is None or any(name not in held.dict for name in rel.local_key or plan.primary_key):
+                return True
+    return False
+
+
+def _relationships(mapper: Mapper[Any]) -> list[Prop]:
+    """Those of the mapper and its subclasses."""
+    return list(dict.fromkeys(prop for one in mapper.self_and_descendants for prop in one.relationships))
+
+
+class LocalKey:
+    """What the members of the targets of one class will be found by once these are merged."""
+
+    def __init__(self, mapper: Mapper[Any], prop: Prop) -> None:
+        plan = blueprint(mapper)
+        self.primary_key = plan.primary_key
+        self.names = plan.relationships[prop.key].local_key or plan.primary_key
+        self.columns = [plan.columns[name].column for name in self.names]
+        self.exact = _exact_types(self.columns)
+
+    def __call__(self, visit: Visit, target: State | None) -> Key | None:
+        """None where that is best left to SQLAlchemy."""
+        names, here = self.names, visit.loaded
+        local: Key = visit.key[1]  # the primary key is known before the row is
+        if target is not None or names != self.primary_key:
+            there = dict(zip(self.primary_key, local, strict=True)) | (target.dict if target is not None else {})
+            try:
+                local = tuple([there[name] for name in names])
+            except KeyError:
+                return None
+        for name, value, class_ in zip(names, local, self.exact, strict=True):
+            if here.get(name, value) != value or (
+                value is not None and class_ is not None and type(value) is not class_
+            ):
+                return None
+        return local
+
+
+def _statement(rel: Relationship, owner: Mapper[Any]) -> tuple[Select[Any], list[Any]]:
+    """A SELECT of (member, *what it was found by), without a condition, and these columns."""
+    target = blueprint(rel.target)
+    prop = rel.property
+    if rel.pairs is not None and _same_types(rel.pairs):
+        found_by: list[Any] = [getattr(target.class_, key) for key in rel.remote_key]
+        statement = select(target.class_, *found_by).select_from(target.class_)
+    elif rel.link:
+        found_by = list(rel.link)
+        statement = (
+            select(target.class_, *found_by)
+            .select_from(target.class_)
+            .join(cast(Any, rel.secondary), prop.secondaryjoin)
+        )
+    else:
+        parent = cast(Any, aliased(owner.class_))
+        names = rel.local_key or blueprint(owner).primary_key
+        found_by = [getattr(parent, key) for key in names]
+        joined = getattr(parent, rel.key).of_type(target.class_)
+        statement = select(target.class_, *found_by).select_from(parent).join(joined)
+    return statement.order_by(*prop.order_by or ()), found_by
+
+
+def _same_types(pairs: Iterable[tuple[ColumnElement[Any], ColumnElement[Any]]]) -> bool:
+    return all(type(here.type) is type(there.type) for here, there in pairs)
+
+
+def _exact_types(columns: Sequence[ColumnElement[Any]]) -> list[type | None]:
+    """The types that values of these columns have to be of, so that no database takes them for something else."""
+    return [None if isinstance(one.type, TypeDecorator) else python_type_of(one.type) for one in columns]
+
+
+def _is_exact(types: Sequence[type | None], key: Key) -> bool:
+    for class_, value in zip(types, key, strict=True):
+        if value is None or not (class_ is None or type(value) is class_):
+            return False
+    return True
+
+
+def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_fold(value) if isinstance(value, str) else value for value in key[1])
+
+
+def _fold(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(one for one in plain if not unicodedata.combining(one)).rstrip()

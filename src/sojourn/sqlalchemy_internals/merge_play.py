@@ -1,0 +1,279 @@
+"""Playing the script of a merge: each object is merged onto the session's, with all that `Session.merge` does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import util
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import init_state_collection, instance_dict, instance_state
+from sqlalchemy.orm.base import PASSIVE_MERGE, PASSIVE_NO_INITIALIZE, PASSIVE_NO_RESULT, state_str
+from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.orm.interfaces import ORMOption
+
+from sojourn.sqlalchemy_internals.guard import Guard
+from sojourn.sqlalchemy_internals.lazy_loading import loads_by_get, loads_lazily, way_of_rows
+from sojourn.sqlalchemy_internals.merge_curtain import Curtain
+from sojourn.sqlalchemy_internals.merge_plan import Columns, Relation
+from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leaf, Leave, Open, Own, Put, Step, Visit
+from sojourn.sqlalchemy_internals.state import State
+
+
+class _Target:
+    """The object that a given one is merged onto, while its steps are played."""
+
+    __slots__ = ("is_new", "loaded", "same", "state", "visit")
+
+    def __init__(self, visit: Visit, state: State, loaded: dict[str, Any], is_new: bool) -> None:
+        self.visit = visit
+        self.state = state
+        self.loaded = loaded
+        self.is_new = is_new
+        self.same = visit.state is state
+
+
+class Merging:
+    """One merge of several roots. `done` and `by_key` are what `Session._merge` keeps for each root: what an object
+    was merged with, and what has a key.
+
+    Behind the `curtain` is what was read for it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        load: bool,
+        options: Sequence[ORMOption] | None,
+        curtain: Curtain,
+    ) -> None:
+        self.session = session
+        self.load = load
+        self.options = options
+        self.curtain = curtain
+        self.done: dict[Any, Any] = {}
+        self.by_key: dict[Any, Any] = {}
+        self._identities: Any = session.identity_map
+
+    def play(self, script: Sequence[Step], root: State) -> Any:
+        """Play the script of one root; gives what the root was merged with. Database: may load what was not read."""
+        self.done, self.by_key = {}, {}
+        targets: list[_Target] = []
+        for step in script:
+            kind = type(step)
+            if kind is Leaf:
+                self._leaf(cast(Leaf, step).visit)
+            elif kind is Put:
+                put = cast(Put, step)
+                self._put(targets[-1], put.relation, put.members)
+            elif kind is Columns:
+                self._columns(targets[-1], cast(Columns, step))
+            elif kind is Open:
+                self._open(targets[-1], cast(Open, step).relation)
+            elif kind is Enter:
+                targets.append(self._begin(cast(Enter, step).visit))
+            elif kind is Leave:
+                self._finish(targets.pop())
+            else:
+                self._own(cast(Own, step).state)
+        return self.done[root]
+
+    def _leaf(self, visit: Visit) -> None:
+        obj, is_new = self._find(visit)
+        state, loaded = instance_state(obj), instance_dict(obj)
+        if self.load and not is_new and state.manager is visit.plan.manager and not state._last_known_values:
+            # Most objects are of this kind: the rest of this class, without its detours.
+            if visit.state is not state:
+                self._take_over(visit, state, loaded)
+                for columns in visit.plan.columns:
+                    columns.run(self, visit.state, visit.loaded, state, loaded)
+            return
+        target = _Target(visit, state, loaded, is_new)
+        if not target.same:
+            self._take_over(visit, state, loaded)
+            for columns in visit.plan.columns:
+                self._columns(target, columns)
+        self._finish(target)
+
+    def _columns(self, target: _Target, columns: Columns) -> None:
+        visit, state = target.visit, target.state
+        if target.same:
+            return
+        if self.load and state.manager is visit.plan.manager and not state._last_known_values:
+            columns.run(self, visit.state, visit.loaded, state, target.loaded)
+            return
+        for prop in columns.props:
+            prop.merge(self.session, visit.state, visit.loaded, state, target.loaded, self.load, self.done, self.by_key)
+
+    def refresh(self, state: State, loaded: dict[str, Any]) -> None:
+        """An old value is needed, of an object that is expired, perhaps."""
+        if state.expired_attributes:
+            self.curtain.refresh(state, loaded)
+
+    # --- finding or making the target ---
+
+    def _begin(self, visit: Visit) -> _Target:
+        obj, is_new = self._find(visit)
+        target = _Target(visit, instance_state(obj), instance_dict(obj), is_new)
+        if not target.same:
+            self._take_over(visit, target.state, target.loaded)
+        return target
+
+    def _find(self, visit: Visit) -> tuple[Any, bool]:
+        """What an object is merged onto, and whether that was made for it."""
+        state, plan, key, stored = visit.state, visit.plan, visit.key, visit.stored
+        if state.key is None:
+            self._look_at_new(state)
+        obj = self._identities.get(key)
+        is_new = False
+        if obj is None:
+            if stored and key in self.by_key:
+                obj = self.by_key[key]
+            elif not self.load:
+                obj, is_new = self._copy_of_row(visit), True
+            elif stored and (plan.mapper, key) not in self.curtain.absent:
+                options = self.options if visit.origin == ROOT else None
+                way = way_of_rows(plan.mapper, options)
+                obj = self.curtain.show(key, plan.mapper.class_, way)
+                if obj is None:
+                    obj = self.session.get(
+                        plan.mapper.class_, key[1], identity_token=key[2], options=cast(Any, options)
+                    )
+        if obj is None:
+            obj, is_new = plan.manager.new_instance(), True
+            self.session._save_or_update_state(instance_state(obj))
+        self.done[state] = self.by_key[key] = obj
+        return obj, is_new
+
+    def _take_over(self, visit: Visit, state: State, loaded: dict[str, Any]) -> None:
+        given = visit.state
+        if visit.plan.versioned:
+            _check_version(visit, state, loaded)
+        state.load_path = given.load_path
+        state.load_options = given.load_options
+        if "callables" in given.__dict__ and type(given.callables) is not Guard:
+            state._copy_callables(given)
+
+    def _look_at_new(self, state: State) -> None:
+        if state in self.session._new:
+            util.warn(
+                f"Instance {state_str(state)} is already pending in this Session yet is being merged again; "
+                "this is probably not what you want to do"
+            )
+        if not self.load:
+            raise InvalidRequestError(
+                "merge() with load=False option does not support objects transient (i.e. unpersisted) objects.  "
+                "flush() all changes on mapped instances before merging with load=False."
+            )
+
+    def _copy_of_row(self, visit: Visit) -> Any:
+        if visit.state.modified:
+            raise InvalidRequestError(
+                "merge() with load=False option does not support objects marked as 'dirty'.  flush() all changes on "
+                "mapped instances before merging with load=False."
+            )
+        obj = visit.plan.manager.new_instance()
+        state: State = instance_state(obj)
+        state.key = cast(Any, visit.key)
+        self.session._update_impl(state)
+        return obj
+
+    def _finish(self, target: _Target) -> None:
+        state = target.state
+        if not self.load:
+            state._commit_all(target.loaded, self._identities)
+            state.manager.dispatch._sa_event_merge_wo_load(state, None)
+        if target.is_new:
+            state.manager.dispatch.load(state, None)
+
+    def _own(self, state: State) -> None:
+        self.session._merge(
+            state,
+            instance_dict(state.obj()),
+            load=self.load,
+            options=self.options,
+            _recursive=self.done,
+            _resolve_conflict_map=self.by_key,
+        )
+
+    # --- relationships ---
+
+    def _open(self, target: _Target, relation: Relation) -> None:
+        """Load what the target holds there, as it was read."""
+        state, loaded, key = target.state, target.loaded, relation.key
+        if target.same or key in loaded:
+            return
+        impl: Any = state.manager[key].impl
+        if state.expired_attributes:
+            # SQLAlchemy loads what the members are found by, and with it all that is expired.
+            for column in relation.local:
+                if column in state.expired_attributes and column not in loaded:
+                    self.refresh(state, loaded)
+                if column in state.expired_attributes and column not in loaded:
+                    cast(Any, state.manager[column].impl).get(state, loaded, passive=PASSIVE_MERGE)
+            if key in loaded:
+                return
+        held = self.curtain.members.pop((relation.prop, target.visit.key), None)
+        if held is None or not loads_lazily(target.visit.state, state, key) or not self.curtain.show_members(held):
+            if relation.many:
+                impl.get(state, loaded, passive=PASSIVE_MERGE)
+        elif relation.many or not loads_by_get(relation.prop):
+            self.curtain.put(state, loaded, relation.prop, held)
+
+    def _put(self, target: _Target, relation: Relation, given: Sequence[State]) -> None:
+        if target.same:
+            return
+        state, loaded, key = target.state, target.loaded, relation.key
+        merged = [self.done[one] for one in given]
+        if not relation.many:
+            value = merged[0] if merged else None
+            if not self.load:
+                loaded[key] = value
+            elif relation.quiet and key in loaded and loaded[key] is value and _is_plain(target):
+                _mark(target)
+            else:
+                if relation.reads_old:
+                    self._open(target, relation)
+                cast(Any, state.manager[key].impl).set(state, loaded, value, None)
+        elif not self.load:
+            collection = init_state_collection(state, loaded, key)
+            for one in merged:
+                collection.append_without_event(one)
+        elif relation.quiet and self._is_there(target, key, merged):
+            _mark(target)
+        else:
+            cast(Any, state.manager[key].impl).set(state, loaded, merged, _adapt=False, passive=PASSIVE_MERGE)
+
+    def _is_there(self, target: _Target, key: str, merged: list[Any]) -> bool:
+        """Whether the target's collection was loaded for this merge, and holds these very objects in this order."""
+        there = target.loaded.get(key)
+        if id(there) not in self.curtain.fresh or not _is_plain(target) or key in target.state.committed_state:
+            return False
+        ids = list(map(id, merged))
+        # With a member that is there twice SQLAlchemy has a way of its own.
+        return list(map(id, list.__iter__(cast(list[Any], there)))) == ids and len(set(ids)) == len(ids)
+
+
+def _is_plain(target: _Target) -> bool:
+    return target.state.manager is target.visit.plan.manager and not target.state._last_known_values
+
+
+def _mark(target: _Target) -> None:
+    """The object is dirty, though nothing of it changed."""
+    state = target.state
+    if not state.modified or (state.session_id and state._strong_obj is None):
+        state._modified_event(target.loaded, None, None)
+
+
+def _check_version(visit: Visit, state: State, loaded: dict[str, Any]) -> None:
+    mapper: Any = visit.plan.mapper
+    column = mapper.version_id_col
+    given = mapper._get_state_attr_by_column(visit.state, visit.loaded, column, passive=PASSIVE_NO_INITIALIZE)
+    there = mapper._get_state_attr_by_column(state, loaded, column, passive=PASSIVE_NO_INITIALIZE)
+    if given is not PASSIVE_NO_RESULT and there is not PASSIVE_NO_RESULT and given != there:
+        raise StaleDataError(
+            f"Version id '{given}' on merged state {state_str(state)} does not match existing version '{there}'. "
+            "Leave the version attribute unset when merging to update the most recent version."
+        )
