@@ -135,6 +135,7 @@ class PlainDataclass(Mapping):
     both = ("mine", 9, ["mine too", "theirs"])
     cloned: ClassVar[Any] = ("rock", 5, [])
     notes = {"clone": "The parts are not owned, and stay where they are."}
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [Stone("rock", parts=[Stone("chip")])]
@@ -160,6 +161,7 @@ class Attrs(Mapping):
     both = ("mine", 8, [("theirs", {"red", "brown"})])
     cloned: ClassVar[Any] = ("oak", 3, [])
     notes = {"clone": "The branches are not owned, and stay where they are."}
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [Tree("oak", branches=[Branch("low", leaves={Leaf()})])]
@@ -212,6 +214,7 @@ class OddObjects(Mapping):
     both = ("mine", ["theirs", "new"])
     cloned: ClassVar[Any] = ("whole", [])
     notes = {"clone": "The children are not owned, and stay where they are."}
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         whole = Void(name="whole")
@@ -292,6 +295,7 @@ class JoinedRoot(Mapping):
     before = ("A", 7, 3)
     mine = ("mine", 7, 4)
     both = ("mine", 8, 4)
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [Lorry(plate="A", tons=7, axles=3)]
@@ -342,7 +346,7 @@ class ConcreteMembers(ConcreteTables):
         "clone": "A worker is not owned, and stays where it is.",
         "refresh": "An edited collection of members in several tables shows what others put in when it is read again.",
     }
-    drivers = ("sqlite", "aiosqlite")
+    drivers = ("sqlite",)
 
     def edit(self, root: Firm) -> None:
         for one in list(root.workers):

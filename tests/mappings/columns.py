@@ -115,6 +115,7 @@ class Composite(Mapping):
     before = ("line", Point(1, 2), Point(3, 4))
     mine = ("line", Point(5, 2), Point(3, 4))
     both = ("theirs", Point(5, 2), Point(8, 8))
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [Shape(name="line", start=Point(1, 2), end=Point(3, 4))]
@@ -139,6 +140,7 @@ class MutableComposite(Mapping):
     before = ({"a": "1"}, 1, 2)
     mine = ({"a": "1"}, 5, 2)
     both = ({"a": "theirs"}, 5, 2)
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [Box(labels={"a": "1"}, corner=Corner(1, 2))]
@@ -163,6 +165,7 @@ class Hybrid(Mapping):
     before = ("Ann", "Lee", "Ann Lee")
     mine = ("Eve", "Lee", "Eve Lee")
     both = ("Eve", "Fox", "Eve Fox")
+    drivers = ("sqlite",)
 
     def rows(self) -> Sequence[Any]:
         return [User(first="Ann", last="Lee")]

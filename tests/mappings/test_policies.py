@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from sojourn import Conflict, ConflictError, MissingRowError, changes, state
 from tests.mappings.classes import Declarative, JoinedRoot
-from tests.mappings.columns import CompositeKey, IntegerVersion
+from tests.mappings.columns import CompositeKey, IntegerVersion, NaturalKey
 from tests.mappings.mapping import ALL
 from tests.mappings.places import Place, root_in
 
@@ -120,6 +120,19 @@ def test_a_row_that_is_gone_is_missed(place: Place, on_missing: str) -> None:
         assert report.instances == [None]
     else:
         assert place.found(root)[0] == "mine"
+
+
+@pytest.mark.parametrize(
+    "place", [pytest.param((NaturalKey(), driver), id=driver) for driver in ALL[:3]], indirect=True
+)
+def test_a_row_whose_key_others_changed_is_missed(place: Place) -> None:
+    root = place.away()
+    root.name = "mine"
+    with place.session() as session:
+        root_in(session, place.mapping, ()).code = "NEW"
+        session.commit()
+    with place.desk() as desk, pytest.raises(MissingRowError):
+        desk.verb("attach", root)
 
 
 @everywhere
