@@ -27,9 +27,10 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 from sojourn.errors import NotMappedError, WrongAttributeError, WrongSessionError
 from sojourn.session.prefetch import prefetch
 from tests.databases import Database
-from tests.models import columns, inheritance, keys, loading, odd, relations, shop, styles
+from tests.models import columns, corners, inheritance, keys, loading, odd, relations, shop, styles
 from tests.models.columns import Audited, Document, Settings
 from tests.models.columns import Shape as Drawing
+from tests.models.corners import Depot, Tool
 from tests.models.inheritance import Animal, Car, Cat, Dog, Lorry, Owner, Puppy, Vehicle
 from tests.models.keys import Book, Legacy, Node, Shelf
 from tests.models.loading import Ground, Hound, Pet, Player, Team, Toy, Twig, friendship
@@ -680,6 +681,19 @@ def test_deferred_columns_are_filled_where_an_option_says_so(database: Database)
         assert len(log) == 1
         with no_sql(database):
             assert [one.body for one in documents] == ["body 0", "body 1", "body 2"]
+
+
+def test_a_deferred_column_of_new_members_comes_in_the_select_that_brings_them(database: Database) -> None:
+    depot = Depot(id=1, code="a")
+    depot.tools.append(Tool(name="saw", owner=corners.Owner(id=5, name="owner")))
+    stock(database, corners, depot)
+    with database.session() as session:
+        depots = everything(session, Depot)
+        with database.statements() as log:
+            prefetch(session, depots, selectinload(Depot.tools).undefer(Tool.owner_id))
+        assert len(log) == 1
+        with no_sql(database):
+            assert [tool.owner_id for one in depots for tool in one.tools] == [5]
 
 
 def test_groups_columns_that_raise_and_expressions_are_filled(database: Database) -> None:

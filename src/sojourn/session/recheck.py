@@ -91,8 +91,7 @@ def _written(verdict: Verdict) -> Iterator[str]:
         if ruling.writes:
             yield from rel.local_key
     for _, rel in (*arrival.added_to, *arrival.removed_from):
-        if rel.direction == "to many":
-            yield from (key for key in rel.remote_key if key in arrival.plan.columns)
+        yield from (key for key in rel.remote_key if key in arrival.plan.columns)
 
 
 def _look_again(session: Session, *_: object) -> None:
