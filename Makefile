@@ -10,8 +10,11 @@ ATTACHES ?= 20000
 # What is linted and type-checked; benchmarks and examples only where they exist.
 CHECKED := src tests $(wildcard benchmarks examples)
 
+# The tests that reach the modules which pyproject.toml lists for `make coverage`.
+REACHING := tests/test_reconcile.py tests/session tests/mappings tests/snapshot/test_from_plain.py tests/sqlalchemy_internals
+
 .DEFAULT_GOAL := help
-.PHONY: help test test-sa21 test-sa20 conformance fuzz histories mutants check demo bench clean
+.PHONY: help test test-sa21 test-sa20 conformance fuzz histories coverage mutants check demo bench clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +40,13 @@ fuzz: .venv/.installed ## the random tests with new examples, for as long as the
 
 histories: .venv/.installed ## writers against the same rows, on every database and isolation level, and what they were told
 	.venv/bin/python -m tests.histories --attaches $(ATTACHES)
+
+coverage: .venv/.installed ## each branch of reconcile, attach and patch is taken by a test (needs both servers)
+	.venv/bin/python -m pip install --quiet 'coverage>=7.10'
+	.venv/bin/coverage erase
+	CI=true .venv/bin/coverage run -m pytest -n $(WORKERS) $(REACHING) $(PYTEST_ARGS)
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
 
 mutants: .venv/.installed ## mutation testing of the three-way merge: how many mutants no test kills
 	.venv/bin/python -m pip install --quiet 'mutmut>=3.8'

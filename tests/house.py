@@ -157,6 +157,19 @@ def rooms(sources: Sources) -> list[str]:
     return complaints
 
 
+def reached(sources: Sources, start: str, wing: str) -> set[str]:
+    """The module and everything in the wing that it imports, however far down."""
+    found: set[str] = set()
+    queue = [start]
+    while queue:
+        module = queue.pop()
+        if module not in found:
+            found.add(module)
+            imported = {target for _, target in _own_imports(sources[module], sources)}
+            queue += sorted(target for target in imported if _wing(target) == wing)
+    return found
+
+
 def _wing(module: str) -> str:
     """The part of the house: `sojourn.session.attach` is in `session`, the root package is `sojourn` itself."""
     return module.split(".")[1] if "." in module else module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from tests import house
 from tests.house import Sources
 
-SOURCES = house.sources_of(Path(__file__).parent.parent / "src" / "sojourn")
+HERE = Path(__file__).parent.parent
+SOURCES = house.sources_of(HERE / "src" / "sojourn")
 RULES = [house.floors, house.cycles, house.purity, house.private_wall, house.rooms]
 
 
@@ -169,3 +171,22 @@ def test_a_wing_without_its_own_docstring_is_reported() -> None:
 
 def test_a_short_room_with_a_docstring_is_not_reported() -> None:
     assert house.rooms({**PACKAGES, "sojourn.mapping.state": "'''Doc.'''\n" + "x = 1\n" * 399}) == []
+
+
+def test_make_coverage_measures_all_that_attach_and_patch_are_made_of() -> None:
+    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = [HERE / path for path in project["tool"]["coverage"]["report"]["include"]]
+    assert [path for path in listed if not path.is_file()] == []
+    measured = {".".join(path.relative_to(HERE / "src").with_suffix("").parts) for path in listed}
+    attach, patch = (house.reached(SOURCES, f"sojourn.session.{verb}", "session") for verb in ("attach", "patch"))
+    assert (attach | patch) - measured == set()
+
+
+def test_what_a_room_reaches_ends_at_its_wing() -> None:
+    sources = {
+        "sojourn.session.a": "def f():\n    from sojourn.session import b\nimport sojourn.errors",
+        "sojourn.session.b": "from sojourn.session.a import f",
+        "sojourn.session.c": "from sojourn.session.a import f",
+        "sojourn.errors": "",
+    }
+    assert house.reached(sources, "sojourn.session.a", "session") == {"sojourn.session.a", "sojourn.session.b"}
