@@ -20,16 +20,18 @@ from sojourn.mapping.base import TOKEN
 from sojourn.snapshot.departure import refuse_copies, refuse_uncommitted
 from sojourn.snapshot.edits import Numbers, edit_of
 from sojourn.snapshot.model import Snapshot, Table
-from sojourn.snapshot.walk import Group, Walk
+from sojourn.snapshot.walk import Group, NewSink, Walk
 from sojourn.sqlalchemy_internals import State
 
 
-def capture(objs: Sequence[Any]) -> Snapshot:
+def capture(objs: Sequence[Any], new_sink: NewSink | None = None) -> Snapshot:
     """The snapshot of these mapped instances and of everything that can be reached from them.
+
+    With `new_sink` each table's rows go into a sink while they are read, and the table has what that made of them.
 
     Raises UncommittedError, and SnapshotError for a graph that the format cannot hold. Database: none.
     """
-    walk = Walk()
+    walk = Walk(new_sink)
     roots = walk.meet(objs)
     walk.go()
     groups = list(walk.groups.values())
@@ -98,6 +100,7 @@ def _table(group: Group, met: Sequence[Any], numbers: Numbers) -> Table:
         [_token(instance_state(met[node])) for node in chain.from_iterable(group.nodes)] if group.new else None,
         group.identity_token,
         group.kinds,
+        None if group.sink is None else group.sink.written(),
     )
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 from sojourn.collector import collector_paused
-from sojourn.errors import BadArgumentError
+from sojourn.errors import BadArgumentError, SnapshotError
 from sojourn.mapping.identity import as_list
 from sojourn.snapshot.allowed import Allowed
 from sojourn.snapshot.capture import capture
 from sojourn.snapshot.changes_only import only_changes
 from sojourn.snapshot.decoding import decode
-from sojourn.snapshot.encoding import JSON, MESSAGEPACK, encode
+from sojourn.snapshot.encoding import JSON, MESSAGEPACK, REFUSALS, Encoding, encode
 from sojourn.snapshot.evolution import OnUnknown, Renames, evolution
 from sojourn.snapshot.limits import Limits, check_bytes
 from sojourn.snapshot.restore import restore
 from sojourn.snapshot.signing import Key, sign, unsigned
+from sojourn.snapshot.writing import RowWriter
 
 _ENCODINGS = {"json": JSON, "msgpack": MESSAGEPACK}
 _LIMITS = Limits()
@@ -57,9 +61,17 @@ def dumps(
     if format not in _ENCODINGS:
         raise BadArgumentError(f'format is {format!r}. It is "json" or "msgpack".')
     with collector_paused():
-        snapshot = capture(as_list(objs))
-        document = encode(only_changes(snapshot) if changes_only else snapshot, _ENCODINGS[format])
+        document = _document(as_list(objs), _ENCODINGS[format], changes_only)
     return document if key is None else sign(document, key)
+
+
+def _document(objs: Sequence[Any], encoding: Encoding, changes_only: bool) -> bytes:
+    if changes_only:
+        return encode(only_changes(capture(objs)), encoding)
+    # What is rare or wrong shows on the way. Then all is read again, and kept, to find its form, or whose fault it is.
+    with suppress(SnapshotError, *REFUSALS):
+        return encode(capture(objs, partial(RowWriter, encoding)), encoding)
+    return encode(capture(objs), encoding)
 
 
 def loads(

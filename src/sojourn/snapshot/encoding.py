@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -17,6 +18,10 @@ from sojourn.snapshot.values import codec_of
 
 VERSION = 1
 """The version of the format. It counts up when a document can no longer be read by its predecessor's reader."""
+
+# What stands for rows that are written already. Nobody can know it, so it is nowhere else in a document.
+_MARK = secrets.token_bytes(16)
+_ROWS = msgspec.Raw(_MARK)
 
 _MAPS = {*range(0x80, 0x90), 0xDE, 0xDF}
 # What msgspec raises for values and bytes: its own errors and Unicode's are ValueErrors.
@@ -51,13 +56,19 @@ def encoding_of(data: bytes) -> Encoding:
 
 
 def encode(snapshot: Snapshot, encoding: Encoding) -> bytes:
-    """The document. Raises SnapshotError for a value that cannot travel, naming its attribute. Database: none."""
+    """The document. Raises SnapshotError for a value that cannot travel, naming its attribute. Database: none.
+
+    Where the rows were written already, whatever is rare or wrong in the rest raises one of REFUSALS.
+    """
+    written = [table.written for table in snapshot.tables if table.written is not None]
     try:
-        return encoding.encode(_document_out(snapshot, encoding, wide=False))
+        document = encoding.encode(_document_out(snapshot, encoding, wide=False))
+        return _with_rows(document, written) if written else document
     except REFUSALS:  # an integer of more than 64 bits, perhaps
-        document = _document_out(snapshot, encoding, wide=True)
+        if written:
+            raise
     try:
-        return encoding.encode(document)
+        return encoding.encode(_document_out(snapshot, encoding, wide=True))
     except REFUSALS as error:
         raise _unwritable(snapshot, encoding, error) from error
 
@@ -67,12 +78,22 @@ def _document_out(snapshot: Snapshot, encoding: Encoding, *, wide: bool) -> dict
     return {"sojourn": VERSION, "roots": snapshot.roots, "tables": tables}
 
 
+def _with_rows(document: bytes, written: Sequence[Sequence[bytes]]) -> bytes:
+    """The document with rows that were written before, each table's in the place that was kept for them."""
+    first, *others = document.split(_MARK)
+    pieces = [first]
+    for rows, after in zip(written, others, strict=True):
+        pieces += rows
+        pieces.append(after)
+    return b"".join(pieces)
+
+
 def _table_out(table: Table, packed: bool, wide: bool) -> dict[str, Any]:
     always = {"entity": table.plan.entity, "schema": table.plan.fingerprint, "columns": table.columns}
     sometimes = {
         "new": table.tokens,
         "identity_token": table.identity_token,
-        "rows": rows_out(table, packed, wide),
+        "rows": rows_out(table, packed, wide) if table.written is None else _ROWS,
         "references": table.references or None,
         "collections": table.collections or None,
         "edits": [edit_out(table, edit, packed, wide) for edit in table.edits] or None,

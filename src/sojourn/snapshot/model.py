@@ -48,7 +48,8 @@ class Table:
     the nodes of each row's members. `tokens` marks new objects, which have no row in a database yet: one token an
     object, by which a second copy of it is recognised. It is None for objects that have an identity: the base values of
     their primary key columns, and `identity_token`. `kinds` has the combinations of Python types in the rows, where
-    whoever read them took note of it.
+    whoever read them took note of it. `written` is None, or has the rows as they stand in a document, in pieces;
+    then `rows` is empty.
     """
 
     plan: Blueprint
@@ -60,6 +61,7 @@ class Table:
     tokens: Sequence[str] | None = None
     identity_token: str | int | None = None
     kinds: AbstractSet[tuple[type, ...]] | None = None
+    written: Sequence[bytes] | None = None
 
     def holds(self, key: str) -> bool:
         """Whether this attribute is loaded."""

@@ -8,6 +8,7 @@ asks for it are touched again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -27,19 +28,19 @@ def rows_out(table: Table, packed: bool, wide: bool) -> Sequence[Row]:
     """
     kinds = table.kinds if table.kinds is not None else {tuple(map(type, row)) for row in table.rows}
     changed: dict[int, Values] = {}
-    of_columns = map(frozenset, zip(*kinds, strict=True))
+    of_columns = map(set, zip(*kinds, strict=True))
     for position, (key, of_column) in enumerate(zip(table.columns, of_columns, strict=bool(kinds))):
         codec = codec_of(table.plan, key)
         try:
             codec.check(of_column)
             if not codec.leaves(of_column, wide):
-                values = _column(table.rows, position)
-                sent = codec.outgoing(values, packed, wide)
+                values = column(table.rows, position)
+                sent = codec.sent(values, of_column, packed, wide)
                 if sent is not values:
                     changed[position] = sent
         except ValueError as error:
             refuse_value(table, key, packed, error)
-    return _with_columns(table.rows, changed)
+    return with_columns(table.rows, changed)
 
 
 def edit_out(table: Table, edit: Edit, packed: bool, wide: bool) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def edit_out(table: Table, edit: Edit, packed: bool, wide: bool) -> dict[str, An
 
 def refuse_value(table: Table, key: str, packed: bool, reason: ValueError) -> NoReturn:
     """Raise the SnapshotError for the first value of a column that its codec refuses."""
+    if table.written is not None:
+        raise reason  # the rows are not there to be looked at
     codec = codec_of(table.plan, key)
     for row, value in values_of(table, key):
         try:
@@ -106,7 +109,7 @@ def rows_in(
     for position, key in enumerate(keys):
         if not _is_changing(codec_of(plan, key), wide):
             continue
-        sent = _column(rows, position)
+        sent = column(rows, position)
         try:
             values = codec_of(plan, key).incoming(sent, packed)
         except ValueError:
@@ -115,7 +118,7 @@ def rows_in(
             raise
         if values is not sent:
             changed[position] = values
-    return _with_columns(rows, changed)
+    return with_columns(rows, changed)
 
 
 def _is_changing(codec: Codec, wide: bool) -> bool:
@@ -133,11 +136,12 @@ def value_in(plan: Blueprint, key: str, value: Any, where: str, packed: bool) ->
 # --- columns of rows -------------------------------------------------------------------------------------------------
 
 
-def _column(rows: Sequence[Row], position: int) -> Values:
-    return [row[position] for row in rows]
+def column(rows: Sequence[Row], position: int) -> Values:
+    """What stands at one position of each row."""
+    return list(map(itemgetter(position), rows))
 
 
-def _with_columns(rows: Sequence[Row], columns: Mapping[int, Values]) -> Sequence[Row]:
+def with_columns(rows: Sequence[Row], columns: Mapping[int, Values]) -> Sequence[Row]:
     """The rows with other values in some columns. Few change as a rule, so the others are not looked at."""
     if not columns:
         return rows

@@ -9,11 +9,12 @@ Nothing is loaded, no attribute is read through its descriptor, and no user code
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import attrgetter
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy.orm.collections import InstrumentedList
 
@@ -41,6 +42,17 @@ _WAVE = 500
 """So many objects at once: their dicts and states stay in the processor's cache until they have been read."""
 
 
+class Sink(Protocol):
+    """Takes the rows of a table while they are read: some rows, and the combinations of types in all up to these."""
+
+    def write(self, rows: Sequence[tuple[Any, ...]], kinds: AbstractSet[tuple[type, ...]]) -> None: ...
+
+    def written(self) -> Sequence[bytes]: ...
+
+
+NewSink: TypeAlias = Callable[[Blueprint, Sequence[str]], Sink]
+
+
 @dataclass(slots=True)
 class Group:
     """The objects of one table to be."""
@@ -52,34 +64,51 @@ class Group:
     new: bool
     identity_token: Any
     read: Reader
+    sink: Sink | None
     nodes: list[Sequence[int]] = field(default_factory=list)  # as they were numbered when they were met, in runs
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)  # with a sink those that it did not get yet
     kinds: set[tuple[type, ...]] = field(default_factory=set)
     special: dict[int, Loaded] = field(default_factory=dict)  # row -> what may differ from what the database holds
     shared: set[str] = field(default_factory=set)  # collections that hold somebody who was met elsewhere, too
+    count: int = 0
+    _keys: list[Any] = field(default_factory=list)  # the primary keys of the rows that the sink got
+
+    def add(self, reading: Reading) -> None:
+        """Take the rows of some objects more."""
+        self.count += len(reading.rows)
+        self.rows += reading.rows
+        self.kinds |= reading.kinds
+        if self.sink is not None and len(self.rows) >= _WAVE:
+            self.pour(self.sink)
+
+    def pour(self, sink: Sink) -> None:
+        """Give the rows to the sink, and forget all of them but their keys."""
+        self._keys += self._keys_of_rows()
+        sink.write(self.rows, self.kinds)
+        self.rows = []
 
     def special_states(self) -> Iterable[State]:
         return map(state_in, self.special.values())
 
     def keys(self) -> list[Any]:
         """What tells the rows apart: the values of the primary key that the database holds."""
-        at = [self.columns.index(key) for key in self.plan.primary_key]
-        keys: list[Any]
-        if len(at) == 1:
-            (one,) = at
-            keys = [row[one] for row in self.rows]
-        else:
-            keys = [tuple(row[position] for position in at) for row in self.rows]
+        keys = [*self._keys, *self._keys_of_rows()]
         for row, loaded in self.special.items():
             known = _identity(state_in(loaded))
-            keys[row] = known[0] if len(at) == 1 else known
+            keys[row] = known[0] if len(known) == 1 else known
         return keys
+
+    def _keys_of_rows(self) -> Iterable[Any]:
+        if self.new:
+            return ()
+        return map(itemgetter(*map(self.columns.index, self.plan.primary_key)), self.rows)
 
 
 class Walk:
     """What has been met so far, and what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_sink: NewSink | None = None) -> None:
+        self._new_sink = new_sink
         self.met: list[Any] = []
         self.groups: dict[Any, Group] = {}
         self.sessions: set[int] = set()
@@ -139,6 +168,9 @@ class Walk:
                 positions.setdefault(type(obj), []).append(position)
             for class_, of_class in positions.items():
                 self._read(class_, [wave[at] for at in of_class], [first + at for at in of_class])
+        for group in self.groups.values():
+            if group.sink is not None and group.rows:
+                group.pour(group.sink)
 
     def _read(self, class_: type, wave: Sequence[Any], nodes: Sequence[int]) -> None:
         held: list[Loaded] = list(map(_loaded, wave))
@@ -175,7 +207,8 @@ class Walk:
         shape = plan.class_, columns, related, new, token
         group = self.groups.get(shape)
         if group is None:
-            group = self.groups[shape] = _new_group(plan, columns, related, new, token)
+            sink = None if self._new_sink is None else self._new_sink(plan, columns)
+            group = self.groups[shape] = _new_group(plan, columns, related, new, token, sink)
         if values is loaded and not state.modified:
             self._shapes[same_keys] = group
         # Where nothing else is in memory beside what travels, a dict of the same size with the same keys is the same.
@@ -184,10 +217,9 @@ class Walk:
         return group, values
 
     def _take(self, group: Group, held: Sequence[Loaded], nodes: Sequence[int], reading: Reading) -> None:
-        before = len(group.rows)
+        before = group.count
         group.nodes.append(nodes)
-        group.rows += reading.rows
-        group.kinds |= reading.kinds
+        group.add(reading)
         self.sessions |= reading.sessions
         for key, targets in group.references.items():
             self._follow_references(key, held, targets)
@@ -249,7 +281,9 @@ def _is_incomplete(loaded: Loaded) -> bool:
     return any(key not in loaded for key in edited_keys(state_in(loaded)))
 
 
-def _new_group(plan: Blueprint, columns: tuple[str, ...], related: tuple[str, ...], new: bool, token: Any) -> Group:
+def _new_group(
+    plan: Blueprint, columns: tuple[str, ...], related: tuple[str, ...], new: bool, token: Any, sink: Sink | None
+) -> Group:
     if token is not None and type(token) not in (str, int):
         raise SnapshotError(
             f"the identity token is of the type {type(token).__name__}",
@@ -264,6 +298,7 @@ def _new_group(plan: Blueprint, columns: tuple[str, ...], related: tuple[str, ..
         new,
         token,
         _reader(plan, columns, related, new),
+        sink,
     )
 
 

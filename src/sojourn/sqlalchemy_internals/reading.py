@@ -2,8 +2,8 @@
 
 The objects of a large graph lie scattered in memory, so each is touched once, and all that has to be known of it is
 taken then: its values with their types, its session, and whether there is more to be said of it. The values come by an
-`itemgetter`, in C; what is done with each of them is written out in the source, as a loop over them would take twice the
-time.
+`itemgetter`, in C. What is done with each of them is written out in the source, since a loop over them would take twice
+the time.
 """
 
 from __future__ import annotations

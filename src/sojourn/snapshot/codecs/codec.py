@@ -21,7 +21,7 @@ from typing import Any
 
 Values = Sequence[Any]
 Encode = Callable[[Values, set[type], bool, bool], Values]
-"""(values, the set of their types, packed, wide) -> what travels."""
+"""(values, the set of their types, perhaps with others, packed, wide) -> what travels."""
 Decode = Callable[[Values, bool], Values]
 """(what travelled, packed) -> values."""
 
@@ -59,6 +59,10 @@ class Codec:
         """
         kinds = set(map(type, values))
         self.check(kinds)
+        return self.sent(values, kinds, packed, wide)
+
+    def sent(self, values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
+        """The same for a column that was checked. `kinds` are the types of its values, or more."""
         return values if self.encode is None else self.encode(values, kinds, packed, wide)
 
     def check(self, kinds: AbstractSet[type]) -> None:
