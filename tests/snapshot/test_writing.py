@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, make_transient_to_d
 
 from sojourn.errors import SnapshotError, UncommittedError
 from sojourn.mapping.blueprint import blueprint
-from sojourn.snapshot import document, dumps, loads
+from sojourn.snapshot import document, dumps
 from sojourn.snapshot.capture import capture
 from sojourn.snapshot.encoding import JSON as JSON_ENCODING
 from sojourn.snapshot.encoding import MESSAGEPACK, encode
@@ -38,16 +38,6 @@ class Kind(enum.Enum):
     BOX = 2
 
 
-class Named(enum.Enum):
-    """Members that say another name than they have."""
-
-    ONE = 1
-
-    @property
-    def name(self) -> str:
-        return "first"
-
-
 class Parcel(Base):
     __tablename__ = "parcel"
 
@@ -67,7 +57,6 @@ class Stamp(Base):
     __tablename__ = "stamp"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    named: Mapped[Named | None]
     price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
 
 
@@ -226,8 +215,3 @@ def test_an_array_of_any_length_has_its_length(count: int) -> None:
         writer.write(rows[start : start + 30_000], {(int,)})
     read: Callable[[bytes], Any] = msgspec.msgpack.decode
     assert read(b"".join(writer.written())) == list(map(list, rows))
-
-
-def test_a_member_travels_by_its_own_name_whatever_its_property_says() -> None:
-    (back,) = loads(dumps(Stamp(named=Named.ONE)), Stamp)
-    assert back.named is Named.ONE

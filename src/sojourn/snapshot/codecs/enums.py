@@ -24,8 +24,7 @@ def enum_codec(class_: type[enum.Enum]) -> Codec:
 
 
 def _names_out(values: Values, kinds: set[type], packed: bool, wide: bool) -> Values:
-    # `name` is a property that is written in Python, and may be the user's own.
-    return [None if value is None else value._name_ for value in values]
+    return [None if value is None else value.name for value in values]
 
 
 def _names_in(members: dict[str | None, enum.Enum | None], values: Values, packed: bool) -> Values:
