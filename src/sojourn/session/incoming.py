@@ -188,6 +188,18 @@ def _follow_members(found: Incoming) -> None:
     for arrival in found.arrivals.values():
         for rel in arrival.references:
             _follow_reference(arrival, rel)
+            _follow_new_reference(found, arrival, rel)
+
+
+def _follow_new_reference(found: Incoming, arrival: Arrival, rel: Relationship) -> None:
+    """What refers to another owner was put into it, also where the owner's collection is not loaded."""
+    target = arrival.source(rel.key).dict.get(rel.key)
+    owner = None if target is None else found.speaker(instance_state(target))
+    owning = None if owner is None else blueprint(owner.mapper).relationships.get(rel.inverse or "")
+    if owner is None or owning is None or not owning.loadable or owning.key in owner.dict:
+        return
+    if (owner, owning) not in arrival.added_to:
+        arrival.added_to.append((owner, owning))
 
 
 def _follow_reference(arrival: Arrival, rel: Relationship) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
+from sqlalchemy.orm.attributes import instance_state
+
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.blueprint import Relationship
+from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.sqlalchemy_internals import (
     State,
     base_of,
@@ -14,6 +16,7 @@ from sojourn.sqlalchemy_internals import (
     edited_keys,
     forget_edit,
     forget_mutation,
+    is_orphan,
     members,
     put_collection,
     refill,
@@ -66,6 +69,23 @@ def record_removal(owner: State, rel: Relationship, obj: Any) -> None:
     elif owner.dict[rel.key] is obj or base is None:
         owner.dict[rel.key] = None
         set_base(owner, rel.key, obj)
+
+
+def record_departure(child: State, rel: Relationship, going: Container[State]) -> None:
+    """A child refers to another owner, and its former one is deleted: the history of that one says so, too.
+
+    A collection that is not loaded is loaded by the flush that deletes its owner, and what is stored there goes with
+    it, or loses its foreign key. Database: none.
+    """
+    former = base_of(child, rel.key)
+    if former is None or former is UNKNOWN or former is child.dict.get(rel.key):
+        return
+    owner: State = instance_state(former)
+    owning = blueprint(owner.mapper).relationships.get(rel.inverse or "")
+    if owning is None or not owning.loadable or owning.key in owner.dict:
+        return
+    if owner in going or is_orphan(owner):
+        change_unloaded(owner, owning.key, (), [child.obj()])
 
 
 def refer_back(rel: Relationship, parent: State, child: State) -> None:

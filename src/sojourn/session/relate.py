@@ -19,7 +19,7 @@ from sojourn.mapping.identity import make_identity
 from sojourn.session.arrival import changed_members, members_now
 from sojourn.session.incoming import owned
 from sojourn.session.keys import pointed
-from sojourn.session.membership import change, hold, record_removal, refer_back, without
+from sojourn.session.membership import change, hold, record_departure, record_removal, refer_back, without
 from sojourn.session.verdict import ReferenceVerdict, Verdict
 from sojourn.session.write import write_values
 from sojourn.sqlalchemy_internals import (
@@ -56,6 +56,19 @@ class Relating:
 
     def run(self) -> None:
         """Write collections, then references, then the marks. The columns have been written. Database: none."""
+        self._write_collections()
+        for verdict in self.verdicts:
+            for rel, ruling in verdict.references.items():
+                self._write_reference(verdict, rel, ruling)
+            if verdict.fate in ("insert", "recreate"):
+                for rel in verdict.arrival.plan.relationships.values():
+                    if rel.direction == "to one" and rel.writable:
+                        self._tell_other_side(verdict.home, rel, (), verdict.home.dict.get(rel.key))
+        self._delete()
+        for verdict in self.verdicts:
+            settle(verdict.home)
+
+    def _write_collections(self) -> None:
         stands: list[tuple[State, Relationship, list[Any]]] = []
         for verdict in self.verdicts:
             for rel, (stored, final) in verdict.collections.items():
@@ -64,18 +77,18 @@ class Relating:
             for obj in stand:
                 set_parent(state, rel.key, instance_state(obj))
         for verdict in self.verdicts:
-            for rel, ruling in verdict.references.items():
-                self._write_reference(verdict, rel, ruling)
-            if verdict.fate in ("insert", "recreate"):
-                for rel in verdict.arrival.plan.relationships.values():
-                    if rel.direction == "to one" and rel.writable:
-                        self._tell_other_side(verdict.home, rel, (), verdict.home.dict.get(rel.key))
+            if verdict.fate == "as is":
+                self._stand_as_given(verdict)
+
+    def _delete(self) -> None:
+        going = {verdict.home: verdict for verdict in self.verdicts if verdict.fate == "delete"}
+        for verdict in going.values():
+            self._take_from_owners(verdict)
+            self._let_new_children_go(verdict.home)
+        leaving = {*going, *(instance_state(obj) for obj in self.session.deleted)}
         for verdict in self.verdicts:
-            if verdict.fate == "delete":
-                self._take_from_owners(verdict)
-                self._let_new_children_go(verdict.home)
-        for verdict in self.verdicts:
-            settle(verdict.home)
+            for rel in verdict.arrival.references if verdict.home not in going else ():
+                record_departure(verdict.home, rel, leaving)
 
     # --- collections ---
 
@@ -112,6 +125,17 @@ class Relating:
             else:
                 refer_back(rel, state, instance_state(obj))
         return stand
+
+    def _stand_as_given(self, verdict: Verdict) -> None:
+        """What nobody merges has the owner that it was given, whatever its former one has lost."""
+        state = verdict.home
+        for rel in verdict.arrival.collections:
+            for obj in changed_members(state, rel)[0]:
+                set_parent(state, rel.key, instance_state(obj))
+        for rel in verdict.arrival.references:
+            target = state.dict.get(rel.key)
+            if target is not None and rel.inverse is not None:
+                set_parent(instance_state(target), rel.inverse, state)
 
     def _lose_their_place(self, owner: State, rel: Relationship, objs: Iterable[Any]) -> None:
         """The session itself had put them there, where a ruling put others: as if they were taken out again."""
@@ -192,12 +216,23 @@ class Relating:
                     set_base(child, rel.inverse, holder)
                 child.dict[rel.inverse] = None
             owners = [one for one in (self.person(parent), holder) if one is not None]
-            for owner in {id(one): instance_state(one) for one in owners}.values():
-                record_removal(owner, rel, child.obj())
+            owners = list({id(one): one for one in owners if self._can_lose(instance_state(one), rel, child)}.values())
+            for owner in owners:
+                record_removal(instance_state(owner), rel, child.obj())
             self._leave_stored_owner(child, rel, owners)
             drop_parent(parent, rel.key, child)
             if not owners:
                 self.loose.append(child.obj())
+
+    def _can_lose(self, owner: State, rel: Relationship, child: State) -> bool:
+        """Whether a removal can be recorded: a collection that is not loaded has only what is stored there, and
+        SQLAlchemy breaks off where it loads it and misses what was removed."""
+        inverse = blueprint(child.mapper).relationships.get(rel.inverse or "")
+        if rel.key in owner.dict or inverse is None or inverse.pairs is None:
+            return True
+        key = tuple(base_of(child, name) for name in inverse.local_key)
+        stored = base_of(child, inverse.key) if UNKNOWN in key else self._found(inverse, pointed(key))
+        return stored is UNKNOWN or stored is owner.obj()
 
     def _leave_stored_owner(self, child: State, rel: Relationship, owners: list[Any]) -> None:
         """They have moved it before it is deleted: whoever it is with now must not go on holding it."""
