@@ -13,9 +13,11 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.ext.horizontal_shard import ShardedSession
 from sqlalchemy.orm import ORMExecuteState, selectinload
 
-from sojourn.errors import WrongSessionError
+from sojourn.errors import PayloadError, WrongSessionError
 from sojourn.session.attach import attach
 from sojourn.session.detach import detach
+from sojourn.session.merge import merge
+from sojourn.session.patch import patch
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from tests.databases import sqlite_database
@@ -119,3 +121,77 @@ def test_objects_may_be_named_and_be_none(sessions: Sessions) -> None:
         prefetch(session=session, objs=iter([east]))
         assert "name" not in inspect(east, raiseerr=True).unloaded
         assert attach(session, []).instances == []
+
+
+# --- patch -----------------------------------------------------------------------------------------------------------
+
+ALLOW = [Account.name, Account.region, Account.entries, Entry.cents]
+
+
+def cents(sessions: Sessions) -> dict[str, list[int]]:
+    with sessions() as session:
+        return {account.region: [entry.cents for entry in account.entries] for account in session.query(Account)}
+
+
+def test_a_payload_is_written_in_the_shard_that_is_chosen_for_its_root(
+    sessions: Sessions, engines: dict[str, Engine]
+) -> None:
+    payload = {"id": 1, "region": "east", "name": "mine", "entries": [{"id": 1, "cents": 7}, {"cents": 8}]}
+    with sessions() as session, recorded(engines["west"]) as west:
+        report = patch(session, Account, payload, allow=ALLOW)
+        assert inspect(report.instances[0], raiseerr=True).key == (Account, (1,), "east")
+        session.commit()
+        assert len(west) == 0
+    assert names(sessions) == {"west": "west", "east": "mine"}
+    assert cents(sessions) == {"west": [1], "east": [7, 8]}
+
+
+def test_a_payload_is_written_in_the_one_shard_in_which_its_key_may_be(sessions: Sessions) -> None:
+    with sessions(identity_chooser=lambda *_, **__: ["east"]) as session:
+        patch(session, Account, {"id": 1, "name": "mine"}, allow=ALLOW)
+        session.commit()
+    assert names(sessions) == {"west": "west", "east": "mine"}
+
+
+def test_a_new_row_of_a_payload_goes_to_the_shard_that_is_chosen_for_it(sessions: Sessions) -> None:
+    with sessions() as session:
+        patch(session, Account, iter([{"region": "west", "name": "new", "entries": [{"cents": 3}]}]), allow=ALLOW)
+        session.commit()
+    with sessions() as session:
+        [new] = session.query(Account).filter_by(name="new")
+        assert (inspect(new, raiseerr=True).key, new.entries[0].cents) == ((Account, (2,), "west"), 3)
+
+
+def test_a_payload_for_several_shards_is_refused(sessions: Sessions) -> None:
+    payload = [{"id": 1, "region": region, "name": "mine"} for region in ("west", "east")]
+    with sessions() as session, pytest.raises(PayloadError, match=r"\$\[1\]: is of another shard than \$\[0\]"):
+        patch(session, Account, payload, allow=ALLOW)
+    assert names(sessions) == {"west": "west", "east": "east"}
+
+
+@pytest.mark.parametrize("payload", ["no object", 7, [7]])
+def test_what_is_no_payload_is_none_on_shards_either(sessions: Sessions, payload: Any) -> None:
+    with sessions(shard_chooser=lambda *_: "west") as session:
+        assert patch(session, Account, [], allow=ALLOW).instances == []
+        with pytest.raises(PayloadError, match="expected object"):
+            patch(session, Account, payload, allow=ALLOW)
+
+
+# --- merge -----------------------------------------------------------------------------------------------------------
+
+
+def test_merge_takes_objects_of_several_shards_as_the_session_does(sessions: Sessions) -> None:
+    away = []
+    for region in ("west", "east"):
+        with sessions() as session:
+            account = session.get_one(Account, 1, identity_token=region)
+            away += detach(session, account, selectinload(Account.entries))
+    for one in away:
+        one.name = f"mine, {one.region}"
+        one.entries.append(Entry(cents=5))
+    with sessions() as session:
+        merged = merge(session, away)
+        assert [session.merge(one) for one in away[:1]] == merged[:1]
+        session.commit()
+    assert names(sessions) == {"west": "mine, west", "east": "mine, east"}
+    assert cents(sessions) == {"west": [1, 5], "east": [1, 5]}

@@ -22,6 +22,7 @@ from sojourn.session.patch_rows import PatchRows
 from sojourn.session.patch_write import Writing
 from sojourn.session.report import AttachReport
 from sojourn.session.rows import dialect_of
+from sojourn.session.shards import in_shard_of_payload
 from sojourn.snapshot.payload import Node, read_payload
 from sojourn.snapshot.permits import Absent, permits
 
@@ -87,11 +88,16 @@ def patch(
     the database has it; on SQLite its write lock is taken first. MariaDB looks without locks first, which takes one
     SELECT more for a table in which something may not be there. A class with a table of its own below that of the
     relationship takes one more, and so does a collection of the table in which its parents were found by a natural key,
-    and what hangs on those who are deleted.
+    and what hangs on those who are deleted. On a `ShardedSession` all is in the shard of the roots: where
+    `identity_chooser` looks for their primary key, if that is one, else what `shard_chooser` says of an instance with
+    their columns.
     """
     given = permits(allow, match, on_absent)
-    nodes = read_payload(model, payload, given, dialect_of(session, blueprint(model).mapper))
-    with session.no_autoflush:
+    roots = (
+        payload if isinstance(payload, (Mapping, str, bytes)) or not isinstance(payload, Iterable) else list(payload)
+    )
+    with in_shard_of_payload(session, model, roots), session.no_autoflush:
+        nodes = read_payload(model, roots, given, dialect_of(session, blueprint(model).mapper))
         written = {
             node.plan.columns[name].column for node in nodes.nodes for name in node.values if name in node.plan.columns
         }

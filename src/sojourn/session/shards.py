@@ -2,21 +2,27 @@
 
 Under one primary key there may be a row in each shard, and only the token in the identity key tells them apart. So the
 shard is made out once, at the door; whatever the verb then reads, it reads there, and whomever it finds is of there.
+
+A payload has no identity keys, so the session's own functions are asked about its roots. `merge` does not come through
+this door: on such a session it reads as `Session.merge` does, object by object, each in its own shard.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import instance_dict
 
-from sojourn.errors import WrongSessionError
-from sojourn.mapping.blueprint import blueprint
+from sojourn.errors import PayloadError, PayloadFault, WrongSessionError
+from sojourn.mapping.blueprint import Blueprint, blueprint
 from sojourn.mapping.graph import walk
 from sojourn.mapping.identity import SHARD, as_list
+from sojourn.sqlalchemy_internals import new_instance
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +49,44 @@ def in_one_shard(verb: Callable[P, R]) -> Callable[P, R]:
             SHARD.reset(token)
 
     return run
+
+
+@contextmanager
+def in_shard_of_payload(session: Session, model: Any, payload: Any) -> Iterator[None]:
+    """The shard of a payload's roots, for everything that is read inside the block.
+
+    It is the one where `identity_chooser` looks for a root's primary key, if that is one only, else what
+    `shard_chooser` says of an instance that has the root's columns.
+    """
+    if not is_sharded(session):
+        yield
+        return
+    plan = blueprint(model)
+    roots = payload if isinstance(payload, list) else [payload]
+    # What is no object is the payload's reader's to refuse.
+    shards = [_chosen(session, plan, root if isinstance(root, Mapping) else {}) for root in roots or [{}]]
+    strangers = [at for at, shard in enumerate(shards) if shard != shards[0]]
+    if strangers:
+        message = "is of another shard than $[0]: patch the objects of one shard at a time"
+        raise PayloadError([PayloadFault(f"$[{at}]", message) for at in strangers])
+    token = SHARD.set(shards[0])
+    try:
+        yield
+    finally:
+        SHARD.reset(token)
+
+
+def _chosen(session: Any, plan: Blueprint, root: Mapping[str, Any]) -> Any:
+    """The shard of one root of a payload."""
+    key = tuple([root.get(name) for name in plan.primary_key])
+    if None not in key:
+        nothing: dict[str, Any] = {"lazy_loaded_from": None, "execution_options": {}, "bind_arguments": {}}
+        found = list(session.identity_chooser(plan.mapper, key, **nothing))
+        if len(found) == 1:
+            return found[0]
+    sample = new_instance(plan.mapper)
+    instance_dict(sample).update({name: value for name, value in root.items() if name in plan.columns})
+    return session.shard_chooser(plan.mapper, sample)
 
 
 def is_sharded(session: Session) -> bool:
