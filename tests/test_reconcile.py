@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.errors import UNKNOWN
-from sojourn.reconcile import key_clashes, merge_members, merge_value
+from sojourn.reconcile import key_clashes, merge_members, merge_order, merge_value
 
 VALUES = st.one_of(st.none(), st.integers(0, 3), st.sampled_from(["a", "b"]))
 BASES = st.one_of(st.just(UNKNOWN), VALUES)
@@ -197,6 +197,93 @@ def test_merging_a_merged_collection_again_changes_nothing(base: list[int], mine
 
 def test_a_member_given_twice_counts_once() -> None:
     assert merge_members([1, 1], [1, 2, 2], [1, 1]).final == [1, 2]
+
+
+# --- the order of members --------------------------------------------------------------------------------------------
+
+
+def ordered(base: list[int], mine: list[int], theirs: list[int]) -> list[int]:
+    return merge_order(base, mine, theirs, merge_members(base, mine, theirs).final)
+
+
+def only(some: list[int], members: list[int]) -> list[int]:
+    return [one for one in some if one in members]
+
+
+def settled(base: list[int], side: list[int], other: list[int]) -> list[int]:
+    """A side that moved nobody: the members of the base are in its order, and nobody whom the other side added."""
+    kept = iter(only(base, side))
+    return [next(kept) if one in base else one for one in side if one in base or one not in other]
+
+
+@given(base=MEMBERS, mine=MEMBERS, theirs=MEMBERS)
+def test_the_order_has_exactly_the_merged_members(base: list[int], mine: list[int], theirs: list[int]) -> None:
+    assert sorted(ordered(base, mine, theirs)) == sorted(merge_members(base, mine, theirs).final)
+
+
+@given(base=MEMBERS, theirs=MEMBERS)
+def test_where_i_changed_nothing_their_order_stands(base: list[int], theirs: list[int]) -> None:
+    assert ordered(base, base, theirs) == theirs
+
+
+@given(base=MEMBERS, mine=MEMBERS)
+def test_where_they_changed_nothing_my_order_stands(base: list[int], mine: list[int]) -> None:
+    assert ordered(base, mine, base) == mine
+
+
+@given(base=MEMBERS, both=MEMBERS)
+def test_the_same_order_on_both_sides_stands(base: list[int], both: list[int]) -> None:
+    assert ordered(base, both, both) == both
+
+
+@given(base=MEMBERS, mine=MEMBERS, theirs=MEMBERS)
+def test_where_they_moved_nobody_my_members_are_in_my_order(
+    base: list[int], mine: list[int], theirs: list[int]
+) -> None:
+    final = ordered(base, mine, settled(base, theirs, mine))
+    assert only(final, mine) == only(mine, final)
+
+
+@given(base=MEMBERS, mine=MEMBERS, theirs=MEMBERS)
+def test_where_i_moved_nobody_their_members_are_in_their_order(
+    base: list[int], mine: list[int], theirs: list[int]
+) -> None:
+    final = ordered(base, settled(base, mine, theirs), theirs)
+    assert only(final, theirs) == only(theirs, final)
+
+
+@given(base=MEMBERS, mine=MEMBERS, theirs=MEMBERS)
+def test_merging_a_merged_order_again_changes_nothing(base: list[int], mine: list[int], theirs: list[int]) -> None:
+    final = ordered(base, mine, theirs)
+    assert ordered(base, mine, final) == final
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "final"),
+    [
+        ("abcM", "abcT", "abcTM"),  # both appended
+        ("Mabc", "Tabc", "TMabc"),  # both put something in front
+        ("aMbc", "aTbc", "aTMbc"),
+        ("bc", "ab", "b"),  # I removed the first, they the last
+        ("bca", "abcT", "bcTa"),  # I moved the first behind all others
+        ("abcM", "cab", "cabM"),
+        ("cab", "abTc", "cabT"),
+        ("bac", "acb", "bac"),  # both moved b: mine stands
+        ("acb", "bac", "bac"),  # I moved c behind a, they moved b
+        ("cba", "bca", "cba"),
+        ("M", "T", "TM"),
+        ("", "abcT", "T"),
+    ],
+)
+def test_the_order_of_abc_as_both_changed_it(mine: str, theirs: str, final: str) -> None:
+    base = list("abc")
+    merged = merge_members(base, list(mine), list(theirs)).final
+    assert "".join(merge_order(base, list(mine), list(theirs), merged)) == final
+
+
+def test_the_order_takes_many_members() -> None:
+    many = list(range(20_000))
+    assert merge_order(many, [*many[1:], 0, -1], [*many, -2], [*many, -1, -2]) == [*many[1:], -2, 0, -1]
 
 
 # --- keys of a keyed collection --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ holds now. This room is pure: it knows no SQLAlchemy and does no I/O, so that it
 - If both edited and differ, it is a conflict, and nobody's value is lost without being named.
 - If the base is not known, equal values agree and different ones conflict.
 - Collections merge member by member: what I added and removed is applied to what is there now.
+- Where the order of members is data, it merges, too: whom I moved goes where I put it, the others stand as theirs do.
 
 The rules are those of diff3 (Khanna, Kunal, Pierce: "A Formal Investigation of Diff3", 2007), with single values and
 keyed members in place of lines, so that there is no alignment to guess.
@@ -14,7 +15,8 @@ keyed members in place of lines, so that there is no alignment to guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -80,6 +82,57 @@ def merge_members(base: Iterable[M], mine: Iterable[M], theirs: Iterable[M]) -> 
         arrived=[member for member in theirs_order if member not in base_order and member not in mine_order],
         left=[member for member in base_order if member not in theirs_order and member not in my_removals],
     )
+
+
+def merge_order(base: Sequence[M], mine: Sequence[M], theirs: Sequence[M], merged: Collection[M]) -> list[M]:
+    """The order of the members `merged` (those of `merge_members`), where both sides may have changed it.
+
+    Whom I moved or added stands behind the member that is before it on my side, and behind what they put there; what I
+    put at the end stands at the end. All others stand as on their side. So where one side moved nobody, the other's
+    order stands, and where both moved the same member, mine does. Whom a side moved is told by a longest sequence of
+    members that it left in order (Hunt and Szymanski, "A fast algorithm for computing longest common subsequences",
+    1977): O(n log n).
+    """
+    here, known, standing = set(mine), set(base), set(merged)
+    left_alone = set(_in_order([one for one in mine if one in known], base))
+    fixed = [one for one in theirs if one in standing and (one in left_alone or one not in here)]
+    anchors, anchor = set(fixed), None
+    behind: dict[M | None, list[M]] = {None: []}  # member that stays -> those whom I put behind it
+    for one in mine:
+        if one in anchors:
+            anchor = one
+            behind[anchor] = []
+        elif one in standing:
+            behind[anchor].append(one)
+    at_the_end = behind.pop(anchor)
+    waiting = behind.get(None, [])
+    final: list[M] = []
+    for one in fixed:
+        if one in here:
+            final += [*waiting, one]
+            waiting = behind.get(one, [])
+        else:
+            final.append(one)
+    return [*final, *waiting, *at_the_end]
+
+
+def _in_order(some: Sequence[M], base: Sequence[M]) -> list[M]:
+    """A longest subsequence of `some` that is in the order of `base`: patience sorting. Pure."""
+    place = {one: at for at, one in enumerate(base)}
+    tops: list[int] = []  # of piles: the lowest place in which a sequence of this length can end
+    before: list[int] = []  # for each member the one before it in its sequence, by index in `some`
+    ends: list[int] = []
+    for at, one in enumerate(some):
+        pile = bisect_left(tops, place[one])
+        before.append(ends[pile - 1] if pile else -1)
+        tops[pile : pile + 1] = [place[one]]
+        ends[pile : pile + 1] = [at]
+    found: list[M] = []
+    at = ends[-1] if ends else -1
+    while at >= 0:
+        found.append(some[at])
+        at = before[at]
+    return found[::-1]
 
 
 def key_clashes(mine: Mapping[M, Hashable], theirs: Mapping[M, Hashable], merged: Sequence[M]) -> list[tuple[M, M]]:
