@@ -94,7 +94,7 @@ def merge_order(base: Sequence[M], mine: Sequence[M], theirs: Sequence[M], merge
     1977): O(n log n).
     """
     here, known, standing = set(mine), set(base), set(merged)
-    left_alone = set(_in_order([one for one in mine if one in known], base))
+    left_alone = set(left_in_order([one for one in mine if one in known], base))
     fixed = [one for one in theirs if one in standing and (one in left_alone or one not in here)]
     anchors, anchor = set(fixed), None
     behind: dict[M | None, list[M]] = {None: []}  # member that stays -> those whom I put behind it
@@ -116,8 +116,8 @@ def merge_order(base: Sequence[M], mine: Sequence[M], theirs: Sequence[M], merge
     return [*final, *waiting, *at_the_end]
 
 
-def _in_order(some: Sequence[M], base: Sequence[M]) -> list[M]:
-    """A longest subsequence of `some` that is in the order of `base`: patience sorting. Pure."""
+def left_in_order(some: Sequence[M], base: Sequence[M]) -> list[M]:
+    """A longest subsequence of `some`, all of whom are in `base`, that is in the order there: patience sorting."""
     place = {one: at for at, one in enumerate(base)}
     tops: list[int] = []  # of piles: the lowest place in which a sequence of this length can end
     before: list[int] = []  # for each member the one before it in its sequence, by index in `some`

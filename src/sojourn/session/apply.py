@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN
-from sojourn.mapping.base import base_value, forget
+from sojourn.mapping.base import base_value, forget, put_back
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.graph import followed
 from sojourn.session.decide import Decider
@@ -59,6 +59,7 @@ class Homecoming:
         self.skipped = {state for state, verdict in self.verdicts.items() if verdict.fate == "skip"}
         self.skipped |= {state for state in incoming.states if state in decider.fates.gone}
         self.revived = decider.sides.revived
+        self.numbers = decider.ordering.numbers
         self.people: dict[Hashable, State] = {}  # identity -> the state that stands for it in the session
         self.kept_alive: list[Any] = []
         self.relating = Relating(session, self.verdicts.values(), self._person)
@@ -87,6 +88,7 @@ class Homecoming:
             [one for one in self.incoming.states if one not in self.incoming.homes and one not in self.skipped]
         )
         self._remember_tokens()
+        self._forget_positions()
         for verdict in self.verdicts.values():
             if verdict.fate == "update":
                 self._write(verdict)
@@ -94,8 +96,26 @@ class Homecoming:
     def relate(self) -> None:
         """Write the relationships as they were decided, and delete. Database: none."""
         self.relating.run()
+        self._number()
         for obj in self.relating.loose:
             self.session.delete(obj)
+
+    def _forget_positions(self) -> None:
+        """Who is not in the list any more has no position in it: what the list gave it here is no edit."""
+        for state, key in self.incoming.positions.given.items():
+            if state.key is not None and self.standing(state) is state and self.incoming.who(state) not in self.numbers:
+                if not put_back(state, key):
+                    forget_edit(state, key)
+                    unload(state, key)
+                settle(state)
+
+    def _number(self) -> None:
+        """Everybody in a list that was changed gets a position: new objects, too, and whom others have added."""
+        for name, number in self.numbers.items():
+            obj = self._person(name)
+            if obj is not None:
+                write_values(instance_state(obj), {number.key: (number.stored, number.value)})
+                settle(instance_state(obj))
 
     def _recognize(self, verdict: Verdict) -> None:
         """A new object whose row was found has an identity."""

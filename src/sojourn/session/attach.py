@@ -18,12 +18,13 @@ from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class
 from sojourn.mapping.identity import as_list
 from sojourn.session.apply import Homecoming
-from sojourn.session.arrival import Arrival
+from sojourn.session.arrival import Arrival, changed_members
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
 from sojourn.session.foresee import foresee
 from sojourn.session.incoming import Incoming, collect, owned, owned_below
 from sojourn.session.locks import Hold, secure
+from sojourn.session.positions import Positions
 from sojourn.session.recheck import remember
 from sojourn.session.report import AttachReport, Rulings
 from sojourn.session.rows import Reader, local_values
@@ -83,7 +84,7 @@ def attach(
         raise BadArgumentError(f'on_missing is {on_missing!r}. It is "raise", "recreate" or "skip".')
     rulings = Rulings(on_conflict, on_unknown_base)
     roots = as_list(objs)
-    incoming = collect(session, roots)
+    incoming = collect(session, roots, checked=verify != "none")
     if allow is not None:
         _check_allowed(incoming, list(allow))
     with session.no_autoflush:
@@ -116,7 +117,7 @@ def attach(
 def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMissing) -> None:
     """Name the rows that have to be read."""
     for arrival in incoming.arrivals.values():
-        _want_arrival(arrival, reader, verify)
+        _want_arrival(arrival, reader, verify, incoming.positions)
     removed = [one.state for one in incoming.arrivals.values() if any(rel.owns for _, rel in one.removed_from)]
     going = by_class([*removed, *owned_below(incoming, removed)]) if removed and verify != "none" else {}
     for class_ in going:
@@ -148,7 +149,7 @@ def _want_class(
             reader.want_members(rel, (local_values(state, rel) for state in parents))
 
 
-def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
+def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify, positions: Positions) -> None:
     plan, state = arrival.plan, arrival.state
     identity = identity_of(arrival)
     if identity is None or (verify == "none" and not arrival.is_new):
@@ -162,11 +163,15 @@ def _want_arrival(arrival: Arrival, reader: Reader, verify: Verify) -> None:
     read.held.add(identity[1])
     read.keep(_hold(arrival))
     for rel in arrival.collections:
-        # Who has which key in a keyed collection, only the members themselves can tell.
-        keyed = isinstance(arrival.source(rel.key).dict.get(rel.key), KeyFuncDict)
+        # Who has which key in a keyed collection, or which position in a list, only the members themselves can tell.
+        numbering = positions.lists.get((state, rel))
+        keyed = numbering is not None or isinstance(arrival.source(rel.key).dict.get(rel.key), KeyFuncDict)
         reader.want_members(rel, [holder_key(arrival, rel)], rows=keyed)
         if keyed or not rel.many:
             reader.table(blueprint(rel.target)).keep(Hold.EDITED)  # two cannot have one place
+        if numbering is not None:  # each of them may get another position
+            reader.table(blueprint(rel.target)).want(blueprint(rel.target), [numbering.attribute])
+            reader.table(blueprint(rel.target)).members_held = True
 
 
 def _hold(arrival: Arrival) -> Hold:
@@ -202,6 +207,13 @@ def _check_allowed(incoming: Incoming, allow: Sequence[InstrumentedAttribute[Any
     def is_allowed(class_: type, key: str | None) -> bool:
         return any(issubclass(class_, one) and key == name for one, name in allowed)
 
+    def may_order(arrival: Arrival, rel: Relationship) -> bool:
+        # A list that was only put in another order, and the positions in it, are one thing as well.
+        numbering = incoming.positions.lists.get((arrival.state, rel))
+        if numbering is None or changed_members(arrival.source(rel.key), rel) != ([], []):
+            return False
+        return is_allowed(rel.target.class_, numbering.attribute)
+
     refused: list[tuple[str, str]] = []
     for arrival in incoming.arrivals.values():
         plan = arrival.plan
@@ -214,7 +226,9 @@ def _check_allowed(incoming: Incoming, allow: Sequence[InstrumentedAttribute[Any
         refused += [
             (plan.entity, rel.key)
             for rel in (*edited, *arrival.collections)
-            if not is_allowed(plan.class_, rel.key) and not is_allowed(rel.target.class_, rel.inverse)
+            if not is_allowed(plan.class_, rel.key)
+            and not is_allowed(rel.target.class_, rel.inverse)
+            and not may_order(arrival, rel)
         ]
     if refused:
         raise NotAllowedError(refused)

@@ -19,6 +19,8 @@ from sojourn.mapping.identity import make_identity
 from sojourn.session.arrival import changed_members
 from sojourn.session.keys import Key
 from sojourn.session.newcomers import bring
+from sojourn.session.ordering import in_order
+from sojourn.session.positions import numbering_in
 from sojourn.session.rows import Reader, TableRead, local_values
 from sojourn.session.write import follow_foreign_keys, take_row
 from sojourn.sqlalchemy_internals import State, edited_keys, held_by, members, put_collection
@@ -71,7 +73,10 @@ def _different(plan: Blueprint, read: TableRead, states: Iterable[State]) -> lis
 def _stale_collections(
     rel: Relationship, current: dict[Key, list[Key]], states: Iterable[State], changed: Collection[State]
 ) -> Iterator[tuple[State, Relationship, list[Key]]]:
-    """The unedited collections that do not hold exactly the members that were read, each under its key of now."""
+    """The unedited collections that do not hold exactly the members that were read, each under its key of now.
+
+    Lists that number their members are among them where the positions of now say another order.
+    """
     for state in states:
         loaded = instance_dict(state.obj())
         if rel.key not in loaded or (state.modified and _is_edited(state, rel)):
@@ -83,13 +88,23 @@ def _stale_collections(
         held = [] if value is None else members(value) if rel.many else [value]
         keys = [(instance_state(one).key or _NO_KEY)[1] for one in held]
         if (keys != now and (len(keys) != len(now) or set(keys) != set(now))) or (
-            changed and isinstance(value, KeyFuncDict) and _is_misfiled(value, changed)
+            changed and (_is_misfiled(value, changed) or _is_out_of_order(state, rel, changed))
         ):
             yield state, rel, now
 
 
-def _is_misfiled(collection: KeyFuncDict[Any, Any], changed: Collection[State]) -> bool:
+def _is_misfiled(collection: Any, changed: Collection[State]) -> bool:
+    if not isinstance(collection, KeyFuncDict):
+        return False
     return any(instance_state(one) in changed and collection.keyfunc(one) != key for key, one in collection.items())
+
+
+def _is_out_of_order(state: State, rel: Relationship, changed: Collection[State]) -> bool:
+    numbering = numbering_in(state, rel)
+    if numbering is None:
+        return False
+    held: list[State] = [instance_state(one) for one in state.dict[rel.key]]
+    return any(one in changed for one in held) and in_order(rel, held, numbering) != held
 
 
 def _is_edited(state: State, rel: Relationship) -> bool:
@@ -112,6 +127,9 @@ def _rebuild(session: Session, stale: list[tuple[State, Relationship, list[Key]]
         there = set(found)
         now = [one for one in order if one in there]
         now += [one for one in found if one not in set(now)]
+        numbering = numbering_in(state, rel)
+        if numbering is not None:
+            now = in_order(rel, now, numbering)
         if rel.many:
             put_collection(state, rel.key, [one.obj() for one in now])
         else:

@@ -22,6 +22,7 @@ from sojourn.session.columns import merge_columns, note_theirs
 from sojourn.session.fates import Fates
 from sojourn.session.gather import Gathering
 from sojourn.session.incoming import Incoming
+from sojourn.session.ordering import Ordering
 from sojourn.session.report import Rulings
 from sojourn.session.rows import Reader
 from sojourn.session.sides import Sides, pointee
@@ -40,6 +41,7 @@ class Decider:
         self.sides = Sides(incoming, reader)
         self.fates = Fates(incoming, self.sides, rulings, on_missing, checked=checked)
         self.verdicts = self.fates.verdicts
+        self.ordering = Ordering(self.sides)
         self.refused: set[tuple[State, Hashable]] = set()  # (parent, member) additions that were ruled out
         self.chosen: dict[tuple[State, str], Any] = {}  # my value, where two copies disagreed about it
 
@@ -51,15 +53,34 @@ class Decider:
         for verdict in self.verdicts.values():
             if verdict.fate == "update":
                 self._merge(verdict)
+        who = self.incoming.who
+        again = {who(state) for state, verdict in self.verdicts.items() if verdict.fate == "recreate"}
         gathering = Gathering(self.sides, self.rulings, self.fates.is_out, self.fates.kept, self.refused)
         for verdict in self.verdicts.values():
             if verdict.fate not in ("skip", "as is"):
                 fresh = verdict.fate in ("insert", "recreate")
                 for rel in verdict.arrival.collections:
-                    verdict.collections[rel] = gathering.merge(verdict.arrival, rel, fresh=fresh)
+                    stored, final = gathering.merge(verdict.arrival, rel, fresh=fresh)
+                    if verdict.fate != "delete" and (verdict.arrival.state, rel) in self.incoming.positions.lists:
+                        final = self.ordering.order(verdict.arrival, rel, final, again, fresh=fresh)
+                    verdict.collections[rel] = stored, final
         for state in gathering.losers:
             if state in self.verdicts and self.verdicts[state].fate == "insert":
                 self.verdicts[state].fate = "skip"
+        self._number()
+
+    def _number(self) -> None:
+        """The members of a list whose position changes are updated, though nobody edited them."""
+        for state, key in self.incoming.positions.given.items():
+            number = self.ordering.numbers.get(self.incoming.who(state))
+            if number is None or state not in self.incoming.states:
+                continue
+            if state not in self.verdicts:
+                arrival = Arrival(state, blueprint(state.mapper), state.key, self.incoming.homes.get(state))
+                self.verdicts[state] = Verdict(arrival, "update")
+            verdict = self.verdicts[state]
+            if verdict.fate == "update":
+                verdict.writes[key] = number.stored, number.value
 
     # --- columns and references ---
 
@@ -68,6 +89,7 @@ class Decider:
         served = {key for rel in arrival.references for key in rel.local_key}
         served |= {key for _, rel in arrival.added_to for key in rel.remote_key}
         served |= set(plan.primary_key if arrival.is_new else ())
+        served |= {self.incoming.positions.given.get(arrival.state, "")}
         theirs, stored = self.sides.theirs(arrival), self.sides.stored(arrival)
 
         def base(key: str) -> Any:

@@ -139,10 +139,8 @@ class Fates:
             return False
         theirs, plan = self.sides.theirs(arrival), arrival.plan
         known = {*arrival.state.dict, *edited_keys(arrival.state)}  # also what was deleted with `del`
-        if any(
-            key in known and key != plan.version and not same(plan, key, base_side(arrival, key), theirs(key))
-            for key in plan.stored
-        ):
+        known -= {plan.version, self.incoming.positions.given.get(arrival.state)}  # which is nobody's edit
+        if any(key in known and not same(plan, key, base_side(arrival, key), theirs(key)) for key in plan.stored):
             return True
         for rel in owned(plan):
             if rel.key in arrival.state.dict:

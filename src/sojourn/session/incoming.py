@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.graph import by_class, walk
 from sojourn.mapping.identity import Identity, assumed_identity
 from sojourn.session.arrival import Arrival, arrival_of, changed_members, members_now, take_over
+from sojourn.session.positions import Positions, take_positions
 from sojourn.session.tokens import known_tokens, token_of
 from sojourn.sqlalchemy_internals import (
     State,
@@ -42,6 +43,7 @@ class Incoming:
     homes: dict[State, State]  # given state -> the session's own state, or the copy that speaks for it
     copies: list[tuple[State, State]]  # (speaking copy, other copy), both edited
     kept: list[Any] = field(default_factory=list)  # a state holds its object weakly, and references will be re-pointed
+    positions: Positions = field(default_factory=Positions)
 
     @cached_property
     def by_class(self) -> dict[type, list[State]]:
@@ -66,8 +68,8 @@ class Incoming:
         return state
 
 
-def collect(session: Session, roots: Sequence[Any]) -> Incoming:
-    """Sort the graph that is reached from `roots`.
+def collect(session: Session, roots: Sequence[Any], *, checked: bool = True) -> Incoming:
+    """Sort the graph that is reached from `roots`. `checked`: it will be held against what is stored.
 
     Raises WrongSessionError for objects of another session and for deleted ones. Database: none.
     """
@@ -92,6 +94,8 @@ def collect(session: Session, roots: Sequence[Any]) -> Incoming:
                 found.arrivals[state] = arrival
     for speaking, other in found.copies:
         take_over(found.arrivals[speaking], other)
+    if checked and found.arrivals:
+        found.positions = take_positions(found.by_class, found.arrivals, found.speaker, partial(_concerned, found))
     _follow_members(found)
     return found
 

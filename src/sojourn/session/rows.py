@@ -37,6 +37,7 @@ class TableRead:
     naturals: dict[tuple[ColumnElement[Any], ...], dict[Key, None]] = field(default_factory=dict)  # other columns
     new: dict[Key, None] = field(default_factory=dict)  # keys of new objects; `Reader.run` adds them to the others
     held: set[Key] = field(default_factory=set)  # the keys for which `hold` is meant; others may be held with them
+    members_held: bool = False  # whether it is meant for those, too, who are found in collections
     hold: Hold = Hold.NOT  # how firmly, where the reader locks
     rows: dict[Key, Row[Any]] = field(default_factory=dict)
 
@@ -148,7 +149,8 @@ class Reader:
             self._sees_now = False
             keys, naturals = {**read.keys, **read.rows}, []
             if sees_now:
-                keys, sources = [key for key in read.rows if read.hold is Hold.DELETED or key in read.held], []
+                every = read.hold is Hold.DELETED or read.members_held
+                keys, sources = [key for key in read.rows if every or key in read.held], []
         if locks:
             statement = hold_rows(statement, read.plan.table, read.hold, dialect)
             keys = keys if at_once(dialect) else sorted_keys(keys)

@@ -10,7 +10,7 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._state_constructor`, `._state_setter`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
-`TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`.
+`OrderingList._order_entity` and its like; `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -77,6 +77,7 @@ from sojourn.sqlalchemy_internals.merge_curtain import Curtain, Members
 from sojourn.sqlalchemy_internals.merge_plan import reads_old
 from sojourn.sqlalchemy_internals.merge_play import Merging
 from sojourn.sqlalchemy_internals.merge_walk import Visit, Walk
+from sojourn.sqlalchemy_internals.numbering import Numbering, numbering_of
 from sojourn.sqlalchemy_internals.options import (
     OptionStep,
     forget_options,
@@ -109,6 +110,7 @@ __all__ = [
     "Loaded",
     "Members",
     "Merging",
+    "Numbering",
     "OptionStep",
     "Reader",
     "Reading",
@@ -163,6 +165,7 @@ __all__ = [
     "mark_modified",
     "members",
     "new_instance",
+    "numbering_of",
     "option_steps",
     "path_of_members",
     "pending_mutations",
