@@ -9,8 +9,8 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session, selectinload
 
 from sojourn import SnapshotError
-from tests.mappings.mapping import Mapping, Refused
-from tests.models import every, keys, loading, odd, peculiar, relations
+from tests.mappings.mapping import ALL, Mapping, Refused
+from tests.models import every, keys, loading, odd, ordered, peculiar, relations
 from tests.models.every import Rack, Slot, Thing
 from tests.models.keys import Node
 from tests.models.loading import Hound, Player, Team
@@ -25,11 +25,11 @@ from tests.models.odd import (
     Desk,
     Guest,
     Paper,
-    Pin,
     Room,
     Stay,
     Sticker,
 )
+from tests.models.ordered import Deck, Slide
 from tests.models.peculiar import Bottle, Can, Crate, Jar, Pack, User, UserWord, Word
 from tests.models.relations import Article, Club, Link, Membership, Note, Passport, Person, Tag
 
@@ -379,27 +379,30 @@ class OrderingList(Mapping):
     """ordering_list"""
 
     group = COLLECTIONS
-    models, root = odd.Base, Box
-    shape = (selectinload(Box.pins),)
-    look = ("labels", ("pins", "position"))
-    skip = (Box.cubes,)
-    before: ClassVar[Any] = ({}, [0, 1, 2])
-    mine: ClassVar[Any] = ({}, [0, 1, 2])
-    both = ({"a": "theirs"}, [0, 1, 2])
+    models, root = ordered.Base, Deck
+    shape = (selectinload(Deck.slides),)
+    look = ("name", ("slides", "text", "position"))
+    before = ("deck", [("a", 1), ("b", 2), ("c", 3)])
+    mine = ("deck", [("b", 1), ("c", 2), ("mine", 3)])
+    both = ("theirs", [("b", 1), ("c", 2), ("theirs", 3), ("mine", 4)])
+    drivers = ALL
     notes = {
-        "attach": "Positions are columns of the members, and each is merged like any other: what both sides append may "
-        "get the same number, and a member that was renumbered here and removed there is a conflict."
+        "attach": "The order of both sides is merged, and the list numbers its members anew. What both append: theirs, "
+        "then mine; whom both moved is where I put it. Positions are columns like any other where the list is not "
+        "loaded, where they were set by hand, in a list of a subclass that numbers in its own way, and for "
+        '`verify="none"`.'
     }
 
     def rows(self) -> Sequence[Any]:
-        return [Box(labels={}, corner=Corner(1, 1), pins=[Pin(), Pin(), Pin()])]
+        return [Deck(name="deck", slides=[Slide(text=text) for text in "abc"])]
 
-    def edit(self, root: Box) -> None:
-        root.pins.pop(0)
-        root.pins.append(Pin())
+    def edit(self, root: Deck) -> None:
+        root.slides.pop(0)
+        root.slides.append(Slide(text="mine"))
 
-    def meanwhile(self, root: Box, session: Session) -> None:
-        root.labels = {"a": "theirs"}
+    def meanwhile(self, root: Deck, session: Session) -> None:
+        root.name = "theirs"
+        root.slides.append(Slide(text="theirs"))
 
 
 class DictCollection(Mapping):

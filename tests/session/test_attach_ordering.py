@@ -17,6 +17,7 @@ from sojourn.errors import ConflictError, MissingRowError, NotAllowedError
 from sojourn.reconcile import merge_members, merge_order
 from sojourn.session.attach import attach
 from sojourn.session.detach import detach
+from sojourn.session.refresh import refresh
 from tests.databases import Database
 from tests.models import ordered
 from tests.models.ordered import Agenda, Book, Chart, Deck, Point, Shelf, Slide, Song
@@ -306,6 +307,25 @@ def test_two_copies_that_both_changed_the_list_come_home_together(database: Data
         attach(session, [one, two])
         session.commit()
     assert stored(database) == "bcM"
+
+
+# --- at home ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "both take out the first"])  # a DELETE of nothing
+def test_refresh_merges_the_order_of_edits_that_are_not_flushed(database: Database, case: str) -> None:
+    edit, theirs, expected = CASES[case]
+    deck(database)
+    with database.session(expire_on_commit=False) as session:
+        home = held_deck(session)
+        session.commit()  # what others commit from now on, a new transaction sees
+        edit(home.slides)
+        there(database, theirs)
+        refresh(session, home)
+        if not case.startswith("only they"):
+            assert texts(home.slides) == expected
+        session.commit()
+    assert stored(database) == expected
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from sojourn.session.attach import attach
 from sojourn.session.detach import detach
 from sojourn.session.locks import Hold, hold_rows, in_lock_order, sorted_keys
 from tests.databases import Database
-from tests.models import inheritance, shop
+from tests.models import inheritance, ordered, shop
 from tests.models.inheritance import Car
+from tests.models.ordered import Deck, Slide
 from tests.models.shop import Customer, Line, Order
 from tests.session.attaching import away, line_of, one_order, open_shop, others, row, rows, shop_away
 from tests.session.test_attach_policies import impatient
@@ -221,6 +222,22 @@ def test_what_goes_with_a_removed_object_is_locked(server: Database, verify: Any
         attach(session, customer, verify=verify)
         with impatient(server) as other, pytest.raises(OperationalError):
             other.execute(text("UPDATE order_line SET qty = 99 WHERE id = 2"))
+
+
+def test_whoever_a_list_may_number_anew_is_locked(server: Database) -> None:
+    server.create(ordered.Base.metadata)
+    with others(server) as session:
+        session.add(Deck(id=1, slides=[Slide(id=number, text="a") for number in (1, 2, 3)]))
+    [mine] = away(server, Deck, selectinload(Deck.slides))
+    with others(server) as session:
+        theirs = session.get_one(Deck, 1)
+        theirs.slides.append(Slide(id=4, text="theirs"))
+    mine.slides.pop(0)
+    with server.session() as session:
+        attach(session, mine)
+        for number in (2, 3, 4):
+            with impatient(server) as other, pytest.raises(OperationalError):
+                other.execute(text(f"UPDATE slide SET text = 'theirs' WHERE id = {number}"))
 
 
 def test_tables_are_locked_in_one_order_whatever_comes_first(server: Database) -> None:

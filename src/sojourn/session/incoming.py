@@ -132,6 +132,16 @@ def edited_at_home(states: Iterable[State], roots: Sequence[Any]) -> Incoming:
     return found
 
 
+def take_positions_at_home(found: Incoming) -> None:
+    """The same for positions that lists give, where whole objects are merged. Database: none."""
+
+    def concerned(obj: Any) -> Arrival:
+        state: State = instance_state(obj)
+        return found.arrivals.setdefault(state, Arrival(state, blueprint(state.mapper), state.key, None))
+
+    found.positions = take_positions(by_class(found.at_home), found.arrivals, found.speaker, concerned)
+
+
 def _match(session: Session, found: Incoming, given: Iterable[tuple[State, Identity | None]]) -> None:
     """Find for each state the one that stands for its identity: the session's own, or the first copy with edits."""
     new_here = {identity: one for one in pending_states(session) if (identity := assumed_identity(one)) is not None}

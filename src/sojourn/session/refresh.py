@@ -21,7 +21,7 @@ from sojourn.session.arrival import Arrival
 from sojourn.session.both_sides import agree, told
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
-from sojourn.session.incoming import edited_at_home
+from sojourn.session.incoming import edited_at_home, take_positions_at_home
 from sojourn.session.prefetch import Filling
 from sojourn.session.report import RefreshReport, Rulings
 from sojourn.session.rows import Reader, local_values
@@ -71,7 +71,9 @@ def refresh(
     reader.run()
 
     incoming = edited_at_home(states, roots)
-    if names is not None:
+    if names is None:
+        take_positions_at_home(incoming)
+    else:
         for arrival in incoming.arrivals.values():
             _limit(arrival, names[arrival.plan.class_])
     decider = Decider(incoming, reader, rulings, "raise", checked=True)
