@@ -10,7 +10,7 @@ needed, so a wrong guess costs a statement and never a different result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from sojourn.collector import collector_paused
 from sojourn.mapping.identity import as_list
 from sojourn.session.merge_read import MergeReader
-from sojourn.sqlalchemy_internals import Merging, Walk, before_merge
+from sojourn.sqlalchemy_internals import Merging, State, Walk, before_merge
 
 T = TypeVar("T")
 
@@ -62,11 +62,16 @@ def merge(session: Session, objs: object, *, load: bool = True, options: Sequenc
     roots = [instance_state(obj) for obj in given]
     before_merge(session, load=load)
     with session.no_autoflush, collector_paused():
-        walk = Walk(session, load=load)
-        scripts = [walk.script(root) for root in roots]
-        reader = MergeReader(session, walk, options)
-        if load:
-            reader.run()
-        merging = Merging(session, load=load, options=options, curtain=reader.curtain)
-        merged = [merging.play(script, root) for script, root in zip(scripts, roots, strict=True)]
+        merged = _merge(session, roots, load, options)
     return merged[0] if inspect(objs, raiseerr=False) is not None else merged
+
+
+def _merge(session: Session, roots: Sequence[State], load: bool, options: Sequence[ORMOption] | None) -> list[Any]:
+    # What is only needed on the way is gone when this returns, before the collector looks at what there is.
+    walk = Walk(session, load=load)
+    scripts = [walk.script(root) for root in roots]
+    reader = MergeReader(session, walk, options)
+    if load:
+        reader.run()
+    merging = Merging(session, load=load, options=options, curtain=reader.curtain)
+    return [merging.play(script, root) for script, root in zip(scripts, roots, strict=True)]

@@ -27,6 +27,9 @@ from sojourn.session.keys import Key, within
 from sojourn.session.rows import Reader, dialect_of
 from sojourn.sqlalchemy_internals import (
     LOAD_OPTIONS,
+    MEMBER,
+    REFERENCE,
+    ROOT,
     Curtain,
     Members,
     State,
@@ -72,18 +75,16 @@ class MergeReader:
         walk = self.walk
         if not looks_up_plainly(self.session):
             return
-        roots, references, members = walk.absent
-        for mapper in dict.fromkeys((*roots, *references)):
-            alone, led_to = roots.get(mapper, {}), references.get(mapper, {})
+        for mapper, visits in walk.absent.items():
             if self.options:  # they are for the roots
-                self._read_rows(mapper, alone, self.options)
-                self._read_rows(mapper, led_to)
+                self._read_rows(mapper, _come_to(visits, ROOT), self.options)
+                self._read_rows(mapper, _come_to(visits, REFERENCE))
             else:
-                self._read_rows(mapper, {**alone, **led_to})
+                self._read_rows(mapper, _come_to(visits, ROOT, REFERENCE))
         for prop, visits in walk.collections.items():
             self._read_members(prop, visits)
-        for mapper, visits in members.items():
-            self._read_rows(mapper, visits)
+        for mapper, visits in walk.absent.items():
+            self._read_rows(mapper, _come_to(visits, MEMBER))
         for prop, visits in walk.collections.items():  # those that are found by a column of their owner's row
             self._read_members(prop, visits)
         if walk.expired:
@@ -96,8 +97,10 @@ class MergeReader:
 
     # --- rows by primary key ---
 
-    def _read_rows(self, mapper: Mapper[Any], visits: Visits, options: Sequence[ExecutableOption] = ()) -> None:
-        missing = [key for key in visits if held_by(self.session, key) is None]
+    def _read_rows(
+        self, mapper: Mapper[Any], wanted: Iterable[tuple[Any, ...]], options: Sequence[ExecutableOption] = ()
+    ) -> None:
+        missing = [key for key in wanted if held_by(self.session, key) is None]
         if not missing:
             return
         columns = mapper.primary_key
@@ -206,7 +209,7 @@ class MergeReader:
         return [
             state
             for state in states
-            if self.curtain.is_new(state.key) and not all(state.key in self.walk.collections[one] for one in leave)
+            if self.curtain.is_new(state) and not all(state.key in self.walk.collections[one] for one in leave)
         ]
 
     def _load_strangers(self, prop: Prop, some: Visit, rel: Relationship, strangers: Sequence[State]) -> None:
@@ -252,6 +255,11 @@ class MergeReader:
         for key, local in pointing.items():
             found = held_by(self.session, identities[local])
             self.curtain.members[prop, key] = Members([] if found is None else [found.obj()], way, ())
+
+
+def _come_to(visits: Visits, *origins: int) -> list[tuple[Any, ...]]:
+    """The keys of those that were come to in one of these ways."""
+    return [key for key, visit in visits.items() if visit.origin in origins]
 
 
 def _is_refreshed(visit: Visit, held: State) -> bool:

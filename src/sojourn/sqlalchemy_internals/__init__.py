@@ -78,6 +78,7 @@ from sojourn.sqlalchemy_internals.merge_plan import reads_old
 from sojourn.sqlalchemy_internals.merge_play import Merging
 from sojourn.sqlalchemy_internals.merge_walk import Visit, Walk
 from sojourn.sqlalchemy_internals.numbering import Numbering, numbering_of
+from sojourn.sqlalchemy_internals.merge_walk import MEMBER, REFERENCE, ROOT, Visit, Walk
 from sojourn.sqlalchemy_internals.options import (
     OptionStep,
     forget_options,
@@ -108,10 +109,13 @@ __all__ = [
     "Curtain",
     "LOAD_OPTIONS",
     "Loaded",
+    "MEMBER",
     "Members",
     "Merging",
     "Numbering",
     "OptionStep",
+    "REFERENCE",
+    "ROOT",
     "Reader",
     "Reading",
     "State",

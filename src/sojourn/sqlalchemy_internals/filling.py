@@ -32,8 +32,8 @@ def fill_loaded(key: str, values: Iterable[tuple[Any, Any]]) -> None:
             continue
         if not impl.collection:
             loaded[key] = value
-        elif _is_plain(impl):
-            loaded[key] = _plain_list(impl, state, value)
+        elif is_plain_list(impl):
+            loaded[key] = plain_list(impl, state, value)
         else:
             impl.set_committed_value(state, loaded, value)
             continue
@@ -69,19 +69,19 @@ def fill_lists(
     `lists` has for each owner the positions of its members in `nodes`. Members without an `inverse` reference get it.
     """
     impl = cast(Any, mapper.class_manager[key].impl)
-    if not _is_plain(impl):
+    if not is_plain_list(impl):
         return False
     member_of = nodes.__getitem__
     for owner, of_one in zip(owners, lists, strict=True):
         loaded = instance_dict(owner)
-        loaded[key] = collection = _plain_list(impl, loaded["_sa_instance_state"], map(member_of, of_one))
+        loaded[key] = collection = plain_list(impl, loaded["_sa_instance_state"], map(member_of, of_one))
         if inverse is not None:
             for member in collection:
                 member.__dict__.setdefault(inverse, owner)
     return True
 
 
-def _is_plain(impl: Any) -> bool:
+def is_plain_list(impl: Any) -> bool:
     """Whether this attribute's collections are lists of which nobody wants to hear when they are made."""
     return impl.collection_factory is InstrumentedList and not impl.dispatch.init_collection
 
@@ -90,7 +90,8 @@ _new_adapter = CollectionAdapter.__new__
 _initialize = cast(Any, CollectionAdapter.__init__)  # Python calls a function faster than a class
 
 
-def _plain_list(impl: Any, state: State, members: Iterable[Any]) -> InstrumentedList[Any]:
+def plain_list(impl: Any, state: State, members: Iterable[Any]) -> InstrumentedList[Any]:
+    """A collection of a state, where `is_plain_list` holds for its attribute."""
     collection: InstrumentedList[Any] = InstrumentedList(members)
     _initialize(_new_adapter(CollectionAdapter), impl, state, collection)
     return collection

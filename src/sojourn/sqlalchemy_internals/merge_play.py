@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import util
@@ -17,8 +17,11 @@ from sojourn.sqlalchemy_internals.guard import Guard
 from sojourn.sqlalchemy_internals.lazy_loading import loads_by_get, loads_lazily, way_of_rows
 from sojourn.sqlalchemy_internals.merge_curtain import Curtain
 from sojourn.sqlalchemy_internals.merge_plan import Columns, Relation
-from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leaf, Leave, Open, Own, Put, Step, Visit
+from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leave, Leaves, Open, Own, Put, Step, Visit
 from sojourn.sqlalchemy_internals.state import State
+
+# What every state has that was given none of its own; to look for them in its `__dict__` would make that a dict first.
+_NO_CALLABLES = State.callables
 
 
 class _Target:
@@ -55,7 +58,7 @@ class Merging:
         self.curtain = curtain
         self.done: dict[Any, Any] = {}
         self.by_key: dict[Any, Any] = {}
-        self._identities: Any = session.identity_map
+        self._held: dict[Any, State] = cast(Any, session.identity_map._dict)
 
     def play(self, script: Sequence[Step], root: State) -> Any:
         """Play the script of one root; gives what the root was merged with. Database: may load what was not read."""
@@ -63,13 +66,15 @@ class Merging:
         targets: list[_Target] = []
         for step in script:
             kind = type(step)
-            if kind is Leaf:
-                self._leaf(cast(Leaf, step).visit)
+            if kind is Leaves:
+                self._leaves(cast(Leaves, step).visits)
             elif kind is Put:
                 put = cast(Put, step)
                 self._put(targets[-1], put.relation, put.members)
             elif kind is Columns:
-                self._columns(targets[-1], cast(Columns, step))
+                target = targets[-1]
+                if not target.same:
+                    self._columns(target.visit, target.state, target.loaded, (cast(Columns, step),))
             elif kind is Open:
                 self._open(targets[-1], cast(Open, step).relation)
             elif kind is Enter:
@@ -80,32 +85,37 @@ class Merging:
                 self._own(cast(Own, step).state)
         return self.done[root]
 
-    def _leaf(self, visit: Visit) -> None:
-        obj, is_new = self._find(visit)
-        state, loaded = instance_state(obj), instance_dict(obj)
-        if self.load and not is_new and state.manager is visit.plan.manager and not state._last_known_values:
-            # Most objects are of this kind: the rest of this class, without its detours.
-            if visit.state is not state:
+    def _leaves(self, visits: Iterable[Visit]) -> None:
+        held, done, by_key, load = self._held, self.done, self.by_key, self.load
+        for visit in visits:
+            given, key = visit.state, visit.key
+            state = held.get(key)
+            obj = None if state is None else state.obj()
+            if obj is None or state is None or not load or given.key is None:
+                self._leaf(visit)
+                continue
+            # Most objects are of this kind: the rest is what `_leaf` does, without its detours.
+            done[given] = by_key[key] = obj
+            if state is not given:
+                loaded = instance_dict(obj)
                 self._take_over(visit, state, loaded)
-                for columns in visit.plan.columns:
-                    columns.run(self, visit.state, visit.loaded, state, loaded)
-            return
-        target = _Target(visit, state, loaded, is_new)
+                self._columns(visit, state, loaded, visit.plan.columns)
+
+    def _leaf(self, visit: Visit) -> None:
+        target = self._begin(visit)
         if not target.same:
-            self._take_over(visit, state, loaded)
-            for columns in visit.plan.columns:
-                self._columns(target, columns)
+            self._columns(visit, target.state, target.loaded, visit.plan.columns)
         self._finish(target)
 
-    def _columns(self, target: _Target, columns: Columns) -> None:
-        visit, state = target.visit, target.state
-        if target.same:
-            return
+    def _columns(self, visit: Visit, state: State, loaded: dict[str, Any], steps: Iterable[Columns]) -> None:
+        given = visit.state
         if self.load and state.manager is visit.plan.manager and not state._last_known_values:
-            columns.run(self, visit.state, visit.loaded, state, target.loaded)
+            for columns in steps:
+                columns.run(self, given, visit.loaded, state, loaded)
             return
-        for prop in columns.props:
-            prop.merge(self.session, visit.state, visit.loaded, state, target.loaded, self.load, self.done, self.by_key)
+        for columns in steps:
+            for prop in columns.props:
+                prop.merge(self.session, given, visit.loaded, state, loaded, self.load, self.done, self.by_key)
 
     def refresh(self, state: State, loaded: dict[str, Any]) -> None:
         """An old value is needed, of an object that is expired, perhaps."""
@@ -126,7 +136,8 @@ class Merging:
         state, plan, key, stored = visit.state, visit.plan, visit.key, visit.stored
         if state.key is None:
             self._look_at_new(state)
-        obj = self._identities.get(key)
+        held = self._held.get(key)
+        obj = None if held is None else held.obj()
         is_new = False
         if obj is None:
             if stored and key in self.by_key:
@@ -153,7 +164,7 @@ class Merging:
             _check_version(visit, state, loaded)
         state.load_path = given.load_path
         state.load_options = given.load_options
-        if "callables" in given.__dict__ and type(given.callables) is not Guard:
+        if given.callables is not _NO_CALLABLES and type(given.callables) is not Guard:
             state._copy_callables(given)
 
     def _look_at_new(self, state: State) -> None:
@@ -183,7 +194,7 @@ class Merging:
     def _finish(self, target: _Target) -> None:
         state = target.state
         if not self.load:
-            state._commit_all(target.loaded, self._identities)
+            state._commit_all(target.loaded, self.session.identity_map)
             state.manager.dispatch._sa_event_merge_wo_load(state, None)
         if target.is_new:
             state.manager.dispatch.load(state, None)
@@ -251,8 +262,8 @@ class Merging:
         there = target.loaded.get(key)
         if id(there) not in self.curtain.fresh or not _is_plain(target) or key in target.state.committed_state:
             return False
-        ids = list(map(id, merged))
         # With a member that is there twice SQLAlchemy has a way of its own.
+        ids = list(map(id, merged))
         return list(map(id, list.__iter__(cast(list[Any], there)))) == ids and len(set(ids)) == len(ids)
 
 

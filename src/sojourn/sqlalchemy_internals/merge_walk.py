@@ -18,25 +18,30 @@ from sojourn.sqlalchemy_internals.merge_plan import Columns, Plan, Relation, pla
 from sojourn.sqlalchemy_internals.state import State
 
 
-class Visit(NamedTuple):
+class Visit:
     """One given object, under the key of what it is merged with; `stored`: the key may be one of a row; `origin`: what
     led to it."""
 
-    state: State
-    loaded: dict[str, Any]
-    plan: Plan
-    key: tuple[Any, ...]
-    stored: bool
-    origin: int
+    __slots__ = ("key", "loaded", "origin", "plan", "state", "stored")
+
+    def __init__(
+        self, state: State, loaded: dict[str, Any], plan: Plan, key: tuple[Any, ...], stored: bool, origin: int
+    ) -> None:
+        self.state = state
+        self.loaded = loaded
+        self.plan = plan
+        self.key = key
+        self.stored = stored
+        self.origin = origin
 
 
 ROOT, REFERENCE, MEMBER = 0, 1, 2  # the origins
 
 
-class Leaf(NamedTuple):
-    """Visit an object from which the way leads nowhere."""
+class Leaves(NamedTuple):
+    """Visit objects from which the way leads nowhere. Most objects are such, so there is one step for many."""
 
-    visit: Visit
+    visits: list[Visit]
 
 
 class Enter(NamedTuple):
@@ -68,15 +73,17 @@ class Own(NamedTuple):
     state: State
 
 
-Step: TypeAlias = Leaf | Enter | Columns | Open | Put | Leave | Own
+Step: TypeAlias = Leaves | Enter | Columns | Open | Put | Leave | Own
 _LEAVE = Leave()
 
-
-Absent: TypeAlias = dict[Mapper[Any], dict[tuple[Any, ...], Visit]]
+Visits: TypeAlias = dict[tuple[Any, ...], Visit]
+"""By key, the first visit of each."""
 
 
 class _Frame:
-    __slots__ = ("coming", "met", "relation", "steps", "visit")
+    """An object that was entered, and the relationship of it that is under way."""
+
+    __slots__ = ("came", "coming", "met", "origin", "relation", "steps", "visit")
 
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
@@ -84,38 +91,40 @@ class _Frame:
         self.relation: Relation | None = None
         self.coming: Iterator[Any] = iter(())
         self.met: list[State] = []
+        self.came: set[State] = set()
+        self.origin = REFERENCE
 
 
 class Walk:
     """The way through the graphs of one merge, and what it will need of the database.
 
-    `absent` are the visits whose key nobody in the session has, by origin, mapper and key; `collections` those of which
-    a collection is merged, by relationship and key, `references` the same for those of which the old value is loaded,
-    `expired` those that the session holds expired.
+    `absent` are the visits whose key nobody in the session has, by mapper; `collections` those of which a collection is
+    merged, by relationship, `references` the same for those of which the old value is loaded, `expired` those that the
+    session holds expired.
     """
 
     def __init__(self, session: Session, *, load: bool) -> None:
         self.load = load
-        self.absent: tuple[Absent, Absent, Absent] = {}, {}, {}
-        self.collections: dict[RelationshipProperty[Any], dict[tuple[Any, ...], Visit]] = {}
-        self.references: dict[RelationshipProperty[Any], dict[tuple[Any, ...], Visit]] = {}
-        self.expired: dict[tuple[Any, ...], Visit] = {}
-        self._held = session.identity_map._dict
+        self.absent: dict[Mapper[Any], Visits] = {}
+        self.collections: dict[RelationshipProperty[Any], Visits] = {}
+        self.references: dict[RelationshipProperty[Any], Visits] = {}
+        self.expired: Visits = {}
+        self._held: dict[Any, State] = cast(Any, session.identity_map._dict)
         self._plans: dict[type, Plan] = {}
-        self._met: set[tuple[Mapper[Any], tuple[Any, ...]]] = set()
         self._script: list[Step] = []
-        self._seen: set[Any] = set()
         self._stack: list[_Frame] = []
+        self._seen: set[State] = set()
+        self._came: dict[RelationshipProperty[Any], set[State]] = {}  # who was come to through a relationship
 
     def script(self, root: State) -> list[Step]:
         """The way from one root. Database: none."""
-        self._script, self._seen, self._stack = [], set(), []
-        foreign = self._arrive(root, ROOT)
+        self._script, self._stack, self._seen, self._came = [], [], set(), {}
+        foreign = self._arrive(root, instance_dict(root.obj()), ROOT)
         while self._stack and not foreign:
             foreign = self._go_on(self._stack[-1])
         return [Own(root)] if foreign else self._script
 
-    def _arrive(self, state: State, origin: int) -> bool:
+    def _arrive(self, state: State, loaded: dict[str, Any], origin: int) -> bool:
         """Begin with an object that was not seen before. True where SQLAlchemy has to do it."""
         self._seen.add(state)
         plan = self._plans.get(state.class_)
@@ -123,76 +132,76 @@ class Walk:
             plan = self._plans[state.class_] = plan_of(cast(Any, state.manager).mapper)
         if plan.foreign:
             return True
-        visit = self._visit(state, plan, origin)
-        at_home = self._held.get(cast(Any, visit.key)) is state  # merged with itself, so nothing follows
-        if at_home or not self._goes_on(visit):
-            self._script.append(Leaf(visit))
+        key: Any = state.key
+        stored = key is not None
+        if not stored:
+            key, stored = self._key_of_new(state, plan.mapper)
+        visit = Visit(state, loaded, plan, key, stored, origin)
+        held = self._held.get(key)
+        if stored and self.load:
+            self._foresee(visit, held)
+        if held is not state:  # what is at home is merged with itself, so nothing follows
+            for relation in plan.relations:
+                if relation.key in loaded and self._follows(visit, relation):
+                    self._script.append(Enter(visit))
+                    self._stack.append(_Frame(visit))
+                    return False
+        last = self._script[-1] if self._script else None
+        if type(last) is Leaves:
+            last.visits.append(visit)
         else:
-            self._script.append(Enter(visit))
-            self._stack.append(_Frame(visit))
+            self._script.append(Leaves([visit]))
         return False
 
-    def _visit(self, state: State, plan: Plan, origin: int) -> Visit:
-        key: Any = state.key
-        loaded = instance_dict(state.obj())
-        stored = key is not None
-        if key is None:
-            if not self.load:
-                return Visit(state, loaded, plan, (), False, origin)
-            key = plan.mapper._identity_key_from_state(state)
-            values = key[1]
-            some, every = None in values, all(value is None for value in values)
-            stored = NEVER_SET not in values and (not some or (plan.mapper.allow_partial_pks and not every))
-        visit = Visit(state, loaded, plan, key, stored, origin)
-        if stored and self.load:
-            held = self._held.get(key)
-            obj = None if held is None else held.obj()
-            if obj is None:
-                if (plan.mapper, key) not in self._met:
-                    self._met.add((plan.mapper, key))
-                    self.absent[origin].setdefault(plan.mapper, {})[key] = visit
-            elif held is not state and cast(State, held).expired_attributes:
-                self.expired.setdefault(key, visit)
-            for relation in plan.old_readers:
-                if relation.key in loaded:
-                    self.references.setdefault(relation.prop, {}).setdefault(key, visit)
-        return visit
+    def _key_of_new(self, state: State, mapper: Mapper[Any]) -> tuple[Any, bool]:
+        if not self.load:
+            return (), False
+        key: Any = mapper._identity_key_from_state(state)
+        values = key[1]
+        some, every = None in values, all(value is None for value in values)
+        return key, NEVER_SET not in values and (not some or (mapper.allow_partial_pks and not every))
 
-    def _goes_on(self, visit: Visit) -> bool:
-        loaded = visit.loaded
-        there = [relation for relation in visit.plan.relations if relation.key in loaded]
-        return bool(there) and any(self._follows(visit, relation) for relation in there)
+    def _foresee(self, visit: Visit, held: State | None) -> None:
+        """What merging this object will need of the database."""
+        plan, key = visit.plan, visit.key
+        if held is None or held.obj() is None:
+            absent = self.absent.get(plan.mapper)
+            if absent is None:
+                absent = self.absent[plan.mapper] = {}
+            absent.setdefault(key, visit)
+        elif held is not visit.state and held.expired_attributes:
+            self.expired.setdefault(key, visit)
+        for relation in plan.old_readers:
+            if relation.key in visit.loaded:
+                self.references.setdefault(relation.prop, {}).setdefault(key, visit)
 
     def _follows(self, visit: Visit, relation: Relation) -> bool:
-        """Whether the way leads through this relationship: not back where it came from."""
-        if relation.key not in visit.loaded:
-            return False
+        """Whether the way leads through this relationship, which is loaded: not back where it came from."""
         if self.load:
             for back in relation.reverse:
-                if (visit.state, back) in self._seen:
+                if back in self._came and visit.state in self._came[back]:
                     return False
         return True
 
     def _go_on(self, frame: _Frame) -> bool:
-        seen, prop = self._seen, frame.relation.prop if frame.relation is not None else None
-        origin = MEMBER if frame.relation is not None and frame.relation.many else REFERENCE
+        """Up to the next object that is entered, or to the end of this one. True where SQLAlchemy has to do it."""
+        seen, met, came, depth = self._seen, frame.met, frame.came, len(self._stack)
         for member in frame.coming:
             state: State = instance_state(member)
-            frame.met.append(state)
-            seen.add((state, prop))
+            met.append(state)
+            came.add(state)
             if state not in seen:
-                depth = len(self._stack)
-                if self._arrive(state, origin):
+                if self._arrive(state, instance_dict(member), frame.origin):
                     return True
                 if len(self._stack) > depth:
                     return False
         if frame.relation is not None:
-            self._script.append(Put(frame.relation, frame.met))
+            self._script.append(Put(frame.relation, met))
             frame.relation = None
         for step in frame.steps:
             if isinstance(step, Columns):
                 self._script.append(step)
-            elif self._follows(frame.visit, step):
+            elif step.key in frame.visit.loaded and self._follows(frame.visit, step):
                 self._open(frame, step)
                 return False
         self._script.append(_LEAVE)
@@ -202,6 +211,8 @@ class Walk:
     def _open(self, frame: _Frame, relation: Relation) -> None:
         visit, value = frame.visit, frame.visit.loaded[relation.key]
         frame.relation, frame.met = relation, []
+        frame.came = self._came.setdefault(relation.prop, set())
+        frame.origin = MEMBER if relation.many else REFERENCE
         if not relation.many:
             frame.coming = iter(() if value is None else (value,))
             return
