@@ -45,7 +45,9 @@ from sojourn.sqlalchemy_internals import (
     loads_by_get,
     loads_lazily,
     looks_up_plainly,
+    not_held,
     path_of_members,
+    plain_rows,
     reads_old,
     way_of_rows,
 )
@@ -100,7 +102,7 @@ class MergeReader:
     def _read_rows(
         self, mapper: Mapper[Any], wanted: Iterable[tuple[Any, ...]], options: Sequence[ExecutableOption] = ()
     ) -> None:
-        missing = [key for key in wanted if held_by(self.session, key) is None]
+        missing = not_held(self.session, wanted)
         if not missing:
             return
         columns = mapper.primary_key
@@ -183,17 +185,17 @@ class MergeReader:
         found: dict[Key, list[Any]] = {local: [] for local in wanted}
         strange = False
         for condition in within(dialect_of(self.session, rel.target), found_by, wanted):
-            result = self.session.execute(statement.where(condition), execution_options=LOAD_OPTIONS).unique()
-            rows = result.all()
+            result = self.session.execute(statement.where(condition), execution_options=LOAD_OPTIONS)
+            rows = plain_rows(result, unique=rel.pairs is None)
             objects = [row[0] for row in rows]
             self.kept += objects
             self.curtain.note(way, objects)
-            for obj, *found_by_these in rows:
-                members = found.get(tuple(found_by_these))
+            for row in rows:
+                members = found.get(row[1:])
                 if members is None:
                     strange = True  # the database compares in another way than Python
                 else:
-                    members.append(obj)
+                    members.append(row[0])
         if strange:
             return
         strangers = self._strangers(leave, found.values())

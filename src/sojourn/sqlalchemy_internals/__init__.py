@@ -60,6 +60,7 @@ from sojourn.sqlalchemy_internals.lazy_loading import (
     loads_by_get,
     loads_lazily,
     path_of_members,
+    plain_rows,
     way_of_rows,
 )
 from sojourn.sqlalchemy_internals.loading import (
@@ -93,6 +94,7 @@ from sojourn.sqlalchemy_internals.sessions import (
     held_by,
     in_session,
     looks_up_plainly,
+    not_held,
     pending_states,
     sessions_of,
     take_out,
@@ -168,10 +170,12 @@ __all__ = [
     "make_reader",
     "mark_modified",
     "members",
+    "not_held",
     "new_instance",
     "numbering_of",
     "option_steps",
     "path_of_members",
+    "plain_rows",
     "pending_mutations",
     "pending_states",
     "plain_builder",

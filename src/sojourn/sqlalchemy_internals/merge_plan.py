@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -38,7 +38,7 @@ _EXACT = {int, str, bool, bytes, datetime.date, datetime.timedelta, uuid.UUID}  
 
 Run: TypeAlias = Callable[[Any, State, dict[str, Any], State, dict[str, Any]], None]
 """`run(merging, source state, source dict, target state, target dict)` merges some columns; `merging` has the
-`session`, and the bookkeeping of the root, `done` and `by_key`."""
+`session`, the bookkeeping of the root, `done` and `by_key`, and what to call: `mark` and `refresh`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,8 +185,11 @@ def _kind(mapper: Mapper[Any], prop: ColumnProperty[Any]) -> str:
     return kind if compares.startswith("sqlalchemy.") else f"{kind} noted"
 
 
-def _make_run(kinds: Iterable[tuple[ColumnProperty[Any], str]]) -> Run:
-    lines = ["def run(m, ss, source, ts, target):", "    noted = ts.committed_state", "    marked = False"]
+def _make_run(kinds: Sequence[tuple[ColumnProperty[Any], str]]) -> Run:
+    lines = ["def run(m, ss, source, ts, target):", "    noted = ts.committed_state"]
+    if all(kind != "own" for _, kind in kinds):
+        lines += _all_at_once(kinds)
+    lines.append("    marked = False")
     names: dict[str, Any] = {}
     for position, (prop, kind) in enumerate(kinds):
         key, name = prop.key, f"p{position}"
@@ -205,24 +208,16 @@ def _make_run(kinds: Iterable[tuple[ColumnProperty[Any], str]]) -> Run:
         else:
             lines.append("    if True:")
             missing = f"if ts.key is not None and {key!r} not in target: ts._expire_attributes(target, [{key!r}], True)"
-        differs = (
-            "o is missing or (c is not o.__class__ or v != o if c in exact else unlike(v, o))"
-            if "noted" not in kind
-            else "True"
-        )
         lines += [
             f"        v = source.get({key!r}, missing)",
             f"        if v is missing:\n            {missing}",
             "        else:",
             "            if not marked:",
             "                marked = True",
-            "                if not ts.modified or (ts.session_id and ts._strong_obj is None):",
-            "                    ts._modified_event(target, None, None)",
+            f"                {_IS_MARKED} or m.mark(ts, target)",
             f"            if {key!r} not in noted:",
             f"                o = target.get({key!r}, missing)",
-            "                if v is not o:",
-            "                    c = v.__class__",
-            f"                    if {differs}: noted[{key!r}] = no_value if o is missing else o",
+            f"                if v is not o and {_differs(kind)}: noted[{key!r}] = no_value if o is missing else o",
             f"            target[{key!r}] = v",
         ]
     names |= {"missing": _MISSING, "no_value": NO_VALUE, "exact": _EXACT, "unlike": _unlike}
@@ -231,11 +226,41 @@ def _make_run(kinds: Iterable[tuple[ColumnProperty[Any], str]]) -> Run:
     return run
 
 
+def _all_at_once(kinds: Sequence[tuple[ColumnProperty[Any], str]]) -> list[str]:
+    """The usual case in half the time: both sides have all of the columns, and no old value is noted yet."""
+    lines = ["    if not noted:", "        try:"]
+    for position, (prop, _) in enumerate(kinds):
+        lines.append(f"            v{position} = source[{prop.key!r}]; o{position} = target[{prop.key!r}]")
+    lines += [
+        "        except KeyError:",
+        "            pass",
+        "        else:",
+        f"            {_IS_MARKED} or m.mark(ts, target)",
+    ]
+    for position, (prop, kind) in enumerate(kinds):
+        lines += [
+            f"            v = v{position}; o = o{position}",
+            "            if v is not o:",
+            f"                if {_differs(kind)}: noted[{prop.key!r}] = o",
+            f"                target[{prop.key!r}] = v",
+        ]
+    return [*lines, "            return"]
+
+
+# What SQLAlchemy asks before it notes that an object is dirty.
+_IS_MARKED = "(ts.modified and (not ts.session_id or ts._strong_obj is not None))"
+
+
+def _differs(kind: str) -> str:
+    """Of a value and another one that is not the same object."""
+    if kind.endswith("noted"):
+        return "True"
+    return "(v.__class__ is not o.__class__ or (v != o if v.__class__ in exact else unlike(v, o)))"
+
+
 def _unlike(value: Any, other: Any) -> bool:
-    """Whether two values can be told apart, for types whose `==` does not tell all."""
+    """Whether two values of one class can be told apart, where its `==` does not tell all."""
     class_ = value.__class__
-    if class_ is not other.__class__:
-        return True
     if class_ is decimal.Decimal:
         return bool(value.compare_total(other))
     if class_ is datetime.datetime or class_ is datetime.time:

@@ -17,7 +17,7 @@ from sojourn.sqlalchemy_internals.guard import Guard
 from sojourn.sqlalchemy_internals.lazy_loading import loads_by_get, loads_lazily, way_of_rows
 from sojourn.sqlalchemy_internals.merge_curtain import Curtain
 from sojourn.sqlalchemy_internals.merge_plan import Columns, Relation
-from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leave, Leaves, Open, Own, Put, Step, Visit
+from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leave, Leaves, Open, Put, Step, Visit
 from sojourn.sqlalchemy_internals.state import State
 
 # What every state has that was given none of its own; to look for them in its `__dict__` would make that a dict first.
@@ -58,31 +58,34 @@ class Merging:
         self.curtain = curtain
         self.done: dict[Any, Any] = {}
         self.by_key: dict[Any, Any] = {}
-        self._held: dict[Any, State] = cast(Any, session.identity_map._dict)
+        home: Any = session.identity_map
+        self._home: Any = home._wr
+        self._held: dict[Any, State] = home._dict
+        self._modified: set[State] = home._modified
 
     def play(self, script: Sequence[Step], root: State) -> Any:
         """Play the script of one root; gives what the root was merged with. Database: may load what was not read."""
         self.done, self.by_key = {}, {}
         targets: list[_Target] = []
+        step: Any
         for step in script:
             kind = type(step)
             if kind is Leaves:
-                self._leaves(cast(Leaves, step).visits)
+                self._leaves(step.visits)
             elif kind is Put:
-                put = cast(Put, step)
-                self._put(targets[-1], put.relation, put.members)
+                self._put(targets[-1], step.relation, step.members)
             elif kind is Columns:
                 target = targets[-1]
                 if not target.same:
-                    self._columns(target.visit, target.state, target.loaded, (cast(Columns, step),))
+                    self._columns(target.visit, target.state, target.loaded, (step,))
             elif kind is Open:
-                self._open(targets[-1], cast(Open, step).relation)
+                self._open(targets[-1], step.relation)
             elif kind is Enter:
-                targets.append(self._begin(cast(Enter, step).visit))
+                targets.append(self._begin(step.visit))
             elif kind is Leave:
                 self._finish(targets.pop())
             else:
-                self._own(cast(Own, step).state)
+                self._own(step.state)
         return self.done[root]
 
     def _leaves(self, visits: Iterable[Visit]) -> None:
@@ -116,6 +119,22 @@ class Merging:
         for columns in steps:
             for prop in columns.props:
                 prop.merge(self.session, given, visit.loaded, state, loaded, self.load, self.done, self.by_key)
+
+    def mark(self, state: State, loaded: dict[str, Any]) -> None:
+        """The object is dirty, though perhaps nothing of it changed."""
+        modified = self._modified
+        if modified and state._instance_dict is self._home and state.session_id:
+            # What SQLAlchemy does for an object of a session in which others are dirty already.
+            state.modified = True
+            modified.add(state)
+            state._strong_obj = state.obj()
+        else:
+            state._modified_event(loaded, None, None)
+
+    def _mark(self, target: _Target) -> None:
+        state = target.state
+        if not state.modified or (state.session_id and state._strong_obj is None):
+            self.mark(state, target.loaded)
 
     def refresh(self, state: State, loaded: dict[str, Any]) -> None:
         """An old value is needed, of an object that is expired, perhaps."""
@@ -237,13 +256,14 @@ class Merging:
         if target.same:
             return
         state, loaded, key = target.state, target.loaded, relation.key
-        merged = [self.done[one] for one in given]
+        done = self.done
+        merged = [done[one] for one in given]
         if not relation.many:
             value = merged[0] if merged else None
             if not self.load:
                 loaded[key] = value
             elif relation.quiet and key in loaded and loaded[key] is value and _is_plain(target):
-                _mark(target)
+                self._mark(target)
             else:
                 if relation.reads_old:
                     self._open(target, relation)
@@ -253,7 +273,7 @@ class Merging:
             for one in merged:
                 collection.append_without_event(one)
         elif relation.quiet and self._is_there(target, key, merged):
-            _mark(target)
+            self._mark(target)
         else:
             cast(Any, state.manager[key].impl).set(state, loaded, merged, _adapt=False, passive=PASSIVE_MERGE)
 
@@ -269,13 +289,6 @@ class Merging:
 
 def _is_plain(target: _Target) -> bool:
     return target.state.manager is target.visit.plan.manager and not target.state._last_known_values
-
-
-def _mark(target: _Target) -> None:
-    """The object is dirty, though nothing of it changed."""
-    state = target.state
-    if not state.modified or (state.session_id and state._strong_obj is None):
-        state._modified_event(target.loaded, None, None)
 
 
 def _check_version(visit: Visit, state: State, loaded: dict[str, Any]) -> None:

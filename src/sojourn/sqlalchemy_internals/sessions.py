@@ -51,6 +51,12 @@ def held_by(session: Session, key: tuple[Any, ...]) -> State | None:
     return cast(State, state) if state is not None and state.obj() is not None else None
 
 
+def not_held(session: Session, keys: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Those of the keys of which the session holds no living object."""
+    held: Any = session.identity_map._dict
+    return [key for key in keys if (state := held.get(key)) is None or state.obj() is None]
+
+
 def attach_persistent(session: Session, states: Iterable[State]) -> None:
     """Put detached states into the session's identity map, as `Session.add` does for each, without its cascades.
 
