@@ -7,7 +7,6 @@ waits behind a curtain until SQLAlchemy would have read it, since what is loaded
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -19,12 +18,12 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.base import ExecutableOption
-from sqlalchemy.types import TypeDecorator
 
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.mapping.columns import python_type_of
 from sojourn.session.keys import Key, within
-from sojourn.session.rows import Reader, dialect_of
+from sojourn.session.merge_expired import read_expired
+from sojourn.session.merge_keys import LocalKey, exact_types, folded, is_exact
+from sojourn.session.rows import dialect_of
 from sojourn.sqlalchemy_internals import (
     LOAD_OPTIONS,
     MEMBER,
@@ -38,8 +37,6 @@ from sojourn.sqlalchemy_internals import (
     Ways,
     as_lazy_load,
     eager_among,
-    eager_in_refresh,
-    expired_keys,
     held_by,
     load_as,
     loads_by_get,
@@ -48,7 +45,6 @@ from sojourn.sqlalchemy_internals import (
     not_held,
     path_of_members,
     plain_rows,
-    reads_old,
     way_of_rows,
 )
 
@@ -90,7 +86,7 @@ class MergeReader:
         for prop, visits in walk.collections.items():  # those that are found by a column of their owner's row
             self._read_members(prop, visits)
         if walk.expired:
-            self._read_expired(walk.expired.values())
+            read_expired(self.session, walk, self.curtain)
         for prop, visits in walk.references.items():
             if loads_by_get(prop):
                 self._read_references(prop, visits)
@@ -106,8 +102,8 @@ class MergeReader:
         if not missing:
             return
         columns = mapper.primary_key
-        types = _exact_types(columns)
-        sure = [key for key in missing if key[2] is None and _is_exact(types, key[1])]
+        types = exact_types(columns)
+        sure = [key for key in missing if key[2] is None and is_exact(types, key[1])]
         statement = select(mapper.class_).options(*options)
         found: set[tuple[Any, ...]] = set()
         attributes = [getattr(mapper.class_, mapper.get_property_by_column(column).key) for column in columns]
@@ -122,34 +118,8 @@ class MergeReader:
             self.curtain.note(way, result)
             found.update(cast(Any, instance_state(obj).key) for obj in result)
         # What a database takes for equal, "a" and "A" perhaps, is left to it.
-        alike = {_folded(key) for key in found}
-        self.curtain.absent.update((mapper, key) for key in sure if key not in found and _folded(key) not in alike)
-
-    def _read_expired(self, visits: Iterable[Visit]) -> None:
-        """What SQLAlchemy refreshes while it merges: all that is expired, as soon as one old value is needed."""
-        reader = Reader(self.session)
-        found: list[tuple[State, Blueprint, list[str], Sequence[Prop]]] = []
-        for visit in visits:
-            held = held_by(self.session, visit.key)
-            if held is None or not _is_refreshed(visit, held):
-                continue
-            followed = [prop for prop, owners in self.walk.collections.items() if visit.key in owners]
-            eager: Sequence[Prop] | None = eager_in_refresh(visit.state, held, followed)
-            plan = blueprint(held.mapper)
-            names = [key for key in expired_keys(held) if key in plan.columns]
-            if eager is None or not names:
-                continue
-            table = reader.table(plan)
-            table.want(plan, names)
-            table.keys[visit.key[1]] = None
-            found.append((held, plan, names, eager))
-        reader.run()
-        for held, plan, names, along in found:
-            table = reader.table(plan)
-            row = table.rows.get(cast(Any, held.key)[1])
-            if row is not None:
-                values = {name: row[table.columns[plan.columns[name].column]] for name in names}
-                self.curtain.rows[held.key] = values, along
+        alike = {folded(key) for key in found}
+        self.curtain.absent.update((mapper, key) for key in sure if key not in found and folded(key) not in alike)
 
     # --- relationships ---
 
@@ -264,48 +234,9 @@ def _come_to(visits: Visits, *origins: int) -> list[tuple[Any, ...]]:
     return [key for key, visit in visits.items() if visit.origin in origins]
 
 
-def _is_refreshed(visit: Visit, held: State) -> bool:
-    """Whether merging the session's object has to load what is expired of it."""
-    plan = blueprint(held.mapper)
-    for key in visit.plan.order:
-        if key in visit.loaded and key not in held.dict and reads_old(held, key):
-            rel = plan.relationships.get(key)
-            if rel is None or any(name not in held.dict for name in rel.local_key or plan.primary_key):
-                return True
-    return False
-
-
 def _relationships(mapper: Mapper[Any]) -> list[Prop]:
     """Those of the mapper and its subclasses."""
     return list(dict.fromkeys(prop for one in mapper.self_and_descendants for prop in one.relationships))
-
-
-class LocalKey:
-    """What the members of the targets of one class will be found by once these are merged."""
-
-    def __init__(self, mapper: Mapper[Any], prop: Prop) -> None:
-        plan = blueprint(mapper)
-        self.primary_key = plan.primary_key
-        self.names = plan.relationships[prop.key].local_key or plan.primary_key
-        self.columns = [plan.columns[name].column for name in self.names]
-        self.exact = _exact_types(self.columns)
-
-    def __call__(self, visit: Visit, target: State | None) -> Key | None:
-        """None where that is best left to SQLAlchemy."""
-        names, here = self.names, visit.loaded
-        local: Key = visit.key[1]  # the primary key is known before the row is
-        if target is not None or names != self.primary_key:
-            there = dict(zip(self.primary_key, local, strict=True)) | (target.dict if target is not None else {})
-            try:
-                local = tuple([there[name] for name in names])
-            except KeyError:
-                return None
-        for name, value, class_ in zip(names, local, self.exact, strict=True):
-            if here.get(name, value) != value or (
-                value is not None and class_ is not None and type(value) is not class_
-            ):
-                return None
-        return local
 
 
 def _statement(rel: Relationship, owner: Mapper[Any]) -> tuple[Select[Any], list[Any]]:
@@ -333,24 +264,3 @@ def _statement(rel: Relationship, owner: Mapper[Any]) -> tuple[Select[Any], list
 
 def _same_types(pairs: Iterable[tuple[ColumnElement[Any], ColumnElement[Any]]]) -> bool:
     return all(type(here.type) is type(there.type) for here, there in pairs)
-
-
-def _exact_types(columns: Sequence[ColumnElement[Any]]) -> list[type | None]:
-    """The types that values of these columns have to be of, so that no database takes them for something else."""
-    return [None if isinstance(one.type, TypeDecorator) else python_type_of(one.type) for one in columns]
-
-
-def _is_exact(types: Sequence[type | None], key: Key) -> bool:
-    for class_, value in zip(types, key, strict=True):
-        if value is None or not (class_ is None or type(value) is class_):
-            return False
-    return True
-
-
-def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_fold(value) if isinstance(value, str) else value for value in key[1])
-
-
-def _fold(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(one for one in plain if not unicodedata.combining(one)).rstrip()

@@ -231,12 +231,8 @@ def _all_at_once(kinds: Sequence[tuple[ColumnProperty[Any], str]]) -> list[str]:
     lines = ["    if not noted:", "        try:"]
     for position, (prop, _) in enumerate(kinds):
         lines.append(f"            v{position} = source[{prop.key!r}]; o{position} = target[{prop.key!r}]")
-    lines += [
-        "        except KeyError:",
-        "            pass",
-        "        else:",
-        f"            {_IS_MARKED} or m.mark(ts, target)",
-    ]
+    lines += ["        except KeyError:", "            pass", "        else:"]
+    lines.append(f"            {_IS_MARKED} or m.mark(ts, target)")
     for position, (prop, kind) in enumerate(kinds):
         lines += [
             f"            v = v{position}; o = o{position}",

@@ -21,7 +21,7 @@ from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leave, Leaves, 
 from sojourn.sqlalchemy_internals.state import State
 
 # What every state has that was given none of its own; to look for them in its `__dict__` would make that a dict first.
-_NO_CALLABLES = State.callables
+_NO_CALLABLES = cast(Any, State).callables
 
 
 class _Target:
