@@ -119,17 +119,17 @@ class MergeReader:
             found.update(cast(Any, instance_state(obj).key) for obj in result)
         # What a database takes for equal, "a" and "A" perhaps, is left to it.
         alike = {folded(key) for key in found}
-        self.curtain.absent.update((mapper, key) for key in sure if key not in found and folded(key) not in alike)
+        self.curtain.absent[mapper].update(key for key in sure if key not in found and folded(key) not in alike)
 
     # --- relationships ---
 
     def _read_members(self, prop: Prop, visits: Visits) -> None:
-        groups: defaultdict[Hashable, dict[tuple[Any, ...], tuple[Visit, Key]]] = defaultdict(dict)
+        groups: defaultdict[Hashable, list[tuple[Visit, Key]]] = defaultdict(list)
         finding: dict[Mapper[Any], LocalKey] = {}
-        curtain, session, ways = self.curtain, self.session, self.ways
+        session, ways, known, absent = self.session, self.ways, self.curtain.members[prop], self.curtain.absent
         for key, visit in visits.items():
             mapper = visit.plan.mapper
-            if (prop, key) in curtain.members or (mapper, key) in curtain.absent:
+            if key in known or key in absent[mapper]:
                 continue
             target = held_by(session, key)
             if target is not None and (target is visit.state or not loads_lazily(visit.state, target, prop.key)):
@@ -139,19 +139,19 @@ class MergeReader:
                 find = finding[mapper] = LocalKey(mapper, prop)
             local = find(visit, target)
             if local is not None:
-                groups[ways.of_members(visit.state, prop)][key] = visit, local
+                groups[ways.of_members(visit.state, prop)].append((visit, local))
         for way, group in groups.items():
             self._read_group(prop, way, group)
 
-    def _read_group(self, prop: Prop, way: Hashable, group: dict[tuple[Any, ...], tuple[Visit, Key]]) -> None:
-        some = next(iter(group.values()))[0]
+    def _read_group(self, prop: Prop, way: Hashable, group: Sequence[tuple[Visit, Key]]) -> None:
+        some = group[0][0]
         rel = blueprint(some.plan.mapper).relationships[prop.key]
         statement, found_by = _statement(rel, some.plan.mapper)
         eager = eager_among(some.state, path_of_members(some.state, prop), _relationships(rel.target))
         leave = [one for one in eager if one in self.walk.collections and rel.target.isa(one.parent)]
         self.curtain.tangled |= len(leave) < len(eager)
         statement = as_lazy_load(statement, some.state, prop, leave)
-        wanted = dict.fromkeys(local for _, local in group.values() if None not in local)
+        wanted = dict.fromkeys(local for _, local in group if None not in local)
         found: dict[Key, list[Any]] = {local: [] for local in wanted}
         strange = False
         for condition in within(dialect_of(self.session, rel.target), found_by, wanted):
@@ -161,16 +161,17 @@ class MergeReader:
             self.kept += objects
             self.curtain.note(way, objects)
             for row in rows:
-                members = found.get(row[1:])
-                if members is None:
+                group_of = found.get(row[1:])
+                if group_of is None:
                     strange = True  # the database compares in another way than Python
                 else:
-                    members.append(row[0])
+                    group_of.append(row[0])
         if strange:
             return
         strangers = self._strangers(leave, found.values())
-        for visit, local in group.values():
-            self.curtain.members[prop, visit.key] = Members(found.get(local, []), way, leave)
+        members = self.curtain.members[prop]
+        for visit, local in group:
+            members[visit.key] = Members(found.get(local, []), way, leave)
         self._load_strangers(prop, some, rel, strangers)
 
     def _strangers(self, leave: Collection[Prop], found: Iterable[Iterable[Any]]) -> list[State]:
@@ -226,7 +227,7 @@ class MergeReader:
         self.curtain.tangled |= way is not None
         for key, local in pointing.items():
             found = held_by(self.session, identities[local])
-            self.curtain.members[prop, key] = Members([] if found is None else [found.obj()], way, ())
+            self.curtain.members[prop][key] = Members([] if found is None else [found.obj()], way, ())
 
 
 def _come_to(visits: Visits, *origins: int) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ way, with other options, or has read by itself meanwhile, stays behind.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -40,13 +41,13 @@ _ALONG = object()
 
 
 class Curtain:
-    """`members` is by relationship and the owner's key; `absent` are the keys that are known to have no row of their
-    mapper; `rows` are those of expired objects, with the collections that come along; `fresh` are the ids of lists that
-    were made here, so nobody else has seen them. `tangled`: some of what was read holds others."""
+    """`members` is by relationship and the owner's key; `absent` are the keys that are known to have no row, by mapper;
+    `rows` are those of expired objects, with the collections that come along; `fresh` are the ids of lists that were
+    made here, so nobody else has seen them. `tangled`: some of what was read holds others."""
 
     def __init__(self, session: Session) -> None:
-        self.members: dict[tuple[Prop, Any], Members] = {}
-        self.absent: set[tuple[Mapper[Any], Any]] = set()
+        self.members: defaultdict[Prop, dict[Any, Members]] = defaultdict(dict)
+        self.absent: defaultdict[Mapper[Any], set[Any]] = defaultdict(set)
         self.rows: dict[Any, tuple[dict[str, Any], Sequence[Prop]]] = {}
         self.fresh: set[int] = set()
         self.tangled = False
@@ -77,15 +78,13 @@ class Curtain:
     def draw(self) -> None:
         """Hide what was read. Until now whoever read it had to hold it."""
         held, ways = self._held, self._ways
-        before: list[Any] = []
-        if self.tangled:
-            before = [state.obj() for state in held.values() if state not in ways]
+        before = [state.obj() for state in held.values() if state not in ways] if self.tangled else []
         for state in ways:
             obj, key = state.obj(), state.key
             if obj is not None and held.get(key) is state:
                 del held[key]
-                self._hidden[state] = obj
                 self._read[key] = state
+                self._hidden[state] = obj
         # What came along with something that the session held before is there to be seen.
         for obj in before:
             found = None if obj is None else self._behind(self._related(obj))
@@ -157,9 +156,9 @@ class Curtain:
         """What was loaded eagerly with it, as far as it was read on its own."""
         loaded = instance_dict(state.obj())
         for prop in eager:
-            found = self.members.get((prop, state.key)) if prop.key not in loaded else None
+            found = self.members[prop].get(state.key) if prop.key not in loaded else None
             if found is not None and self.show_members(found):
-                del self.members[prop, state.key]
+                del self.members[prop][state.key]
                 self.put(state, loaded, prop, found)
 
     def _behind(self, objects: Iterable[Any]) -> list[State] | None:

@@ -163,7 +163,7 @@ class Merging:
                 obj = self.by_key[key]
             elif not self.load:
                 obj, is_new = self._copy_of_row(visit), True
-            elif stored and (plan.mapper, key) not in self.curtain.absent:
+            elif stored and key not in self.curtain.absent[plan.mapper]:
                 options = self.options if visit.origin == ROOT else None
                 way = way_of_rows(plan.mapper, options)
                 obj = self.curtain.show(key, plan.mapper.class_, way)
@@ -245,7 +245,7 @@ class Merging:
                     cast(Any, state.manager[column].impl).get(state, loaded, passive=PASSIVE_MERGE)
             if key in loaded:
                 return
-        held = self.curtain.members.pop((relation.prop, target.visit.key), None)
+        held = self.curtain.members[relation.prop].pop(target.visit.key, None)
         if held is None or not loads_lazily(target.visit.state, state, key) or not self.curtain.show_members(held):
             if relation.many:
                 impl.get(state, loaded, passive=PASSIVE_MERGE)
