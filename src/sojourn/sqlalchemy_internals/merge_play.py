@@ -5,36 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import util
-from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import init_state_collection, instance_dict, instance_state
-from sqlalchemy.orm.base import PASSIVE_MERGE, PASSIVE_NO_INITIALIZE, PASSIVE_NO_RESULT, state_str
-from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.orm.base import PASSIVE_MERGE
 from sqlalchemy.orm.interfaces import ORMOption
 
-from sojourn.sqlalchemy_internals.guard import Guard
 from sojourn.sqlalchemy_internals.lazy_loading import loads_by_get, loads_lazily, way_of_rows
+from sojourn.sqlalchemy_internals.merge_columns import Columns
 from sojourn.sqlalchemy_internals.merge_curtain import Curtain
-from sojourn.sqlalchemy_internals.merge_plan import Columns, Relation
+from sojourn.sqlalchemy_internals.merge_plan import Relation
+from sojourn.sqlalchemy_internals.merge_target import Target, copy_of_row, look_at_new, take_over
 from sojourn.sqlalchemy_internals.merge_walk import ROOT, Enter, Leave, Leaves, Open, Put, Step, Visit
 from sojourn.sqlalchemy_internals.state import State
-
-# What every state has that was given none of its own; to look for them in its `__dict__` would make that a dict first.
-_NO_CALLABLES = cast(Any, State).callables
-
-
-class _Target:
-    """The object that a given one is merged onto, while its steps are played."""
-
-    __slots__ = ("is_new", "loaded", "same", "state", "visit")
-
-    def __init__(self, visit: Visit, state: State, loaded: dict[str, Any], is_new: bool) -> None:
-        self.visit = visit
-        self.state = state
-        self.loaded = loaded
-        self.is_new = is_new
-        self.same = visit.state is state
 
 
 class Merging:
@@ -66,7 +48,7 @@ class Merging:
     def play(self, script: Sequence[Step], root: State) -> Any:
         """Play the script of one root; gives what the root was merged with. Database: may load what was not read."""
         self.done, self.by_key = {}, {}
-        targets: list[_Target] = []
+        targets: list[Target] = []
         step: Any
         for step in script:
             kind = type(step)
@@ -101,7 +83,7 @@ class Merging:
             done[given] = by_key[key] = obj
             if state is not given:
                 loaded = instance_dict(obj)
-                self._take_over(visit, state, loaded)
+                take_over(visit, state, loaded)
                 self._columns(visit, state, loaded, visit.plan.columns)
 
     def _leaf(self, visit: Visit) -> None:
@@ -131,7 +113,7 @@ class Merging:
         else:
             state._modified_event(loaded, None, None)
 
-    def _mark(self, target: _Target) -> None:
+    def _mark(self, target: Target) -> None:
         state = target.state
         if not state.modified or (state.session_id and state._strong_obj is None):
             self.mark(state, target.loaded)
@@ -143,18 +125,18 @@ class Merging:
 
     # --- finding or making the target ---
 
-    def _begin(self, visit: Visit) -> _Target:
+    def _begin(self, visit: Visit) -> Target:
         obj, is_new = self._find(visit)
-        target = _Target(visit, instance_state(obj), instance_dict(obj), is_new)
+        target = Target(visit, instance_state(obj), instance_dict(obj), is_new)
         if not target.same:
-            self._take_over(visit, target.state, target.loaded)
+            take_over(visit, target.state, target.loaded)
         return target
 
     def _find(self, visit: Visit) -> tuple[Any, bool]:
         """What an object is merged onto, and whether that was made for it."""
         state, plan, key, stored = visit.state, visit.plan, visit.key, visit.stored
         if state.key is None:
-            self._look_at_new(state)
+            look_at_new(self.session, state, load=self.load)
         held = self._held.get(key)
         obj = None if held is None else held.obj()
         is_new = False
@@ -162,7 +144,7 @@ class Merging:
             if stored and key in self.by_key:
                 obj = self.by_key[key]
             elif not self.load:
-                obj, is_new = self._copy_of_row(visit), True
+                obj, is_new = copy_of_row(self.session, visit), True
             elif stored and key not in self.curtain.absent[plan.mapper]:
                 options = self.options if visit.origin == ROOT else None
                 way = way_of_rows(plan.mapper, options)
@@ -177,40 +159,7 @@ class Merging:
         self.done[state] = self.by_key[key] = obj
         return obj, is_new
 
-    def _take_over(self, visit: Visit, state: State, loaded: dict[str, Any]) -> None:
-        given = visit.state
-        if visit.plan.versioned:
-            _check_version(visit, state, loaded)
-        state.load_path = given.load_path
-        state.load_options = given.load_options
-        if given.callables is not _NO_CALLABLES and type(given.callables) is not Guard:
-            state._copy_callables(given)
-
-    def _look_at_new(self, state: State) -> None:
-        if state in self.session._new:
-            util.warn(
-                f"Instance {state_str(state)} is already pending in this Session yet is being merged again; "
-                "this is probably not what you want to do"
-            )
-        if not self.load:
-            raise InvalidRequestError(
-                "merge() with load=False option does not support objects transient (i.e. unpersisted) objects.  "
-                "flush() all changes on mapped instances before merging with load=False."
-            )
-
-    def _copy_of_row(self, visit: Visit) -> Any:
-        if visit.state.modified:
-            raise InvalidRequestError(
-                "merge() with load=False option does not support objects marked as 'dirty'.  flush() all changes on "
-                "mapped instances before merging with load=False."
-            )
-        obj = visit.plan.manager.new_instance()
-        state: State = instance_state(obj)
-        state.key = cast(Any, visit.key)
-        self.session._update_impl(state)
-        return obj
-
-    def _finish(self, target: _Target) -> None:
+    def _finish(self, target: Target) -> None:
         state = target.state
         if not self.load:
             state._commit_all(target.loaded, self.session.identity_map)
@@ -230,7 +179,7 @@ class Merging:
 
     # --- relationships ---
 
-    def _open(self, target: _Target, relation: Relation) -> None:
+    def _open(self, target: Target, relation: Relation) -> None:
         """Load what the target holds there, as it was read."""
         state, loaded, key = target.state, target.loaded, relation.key
         if target.same or key in loaded:
@@ -252,7 +201,7 @@ class Merging:
         elif relation.many or not loads_by_get(relation.prop):
             self.curtain.put(state, loaded, relation.prop, held)
 
-    def _put(self, target: _Target, relation: Relation, given: Sequence[State]) -> None:
+    def _put(self, target: Target, relation: Relation, given: Sequence[State]) -> None:
         if target.same:
             return
         state, loaded, key = target.state, target.loaded, relation.key
@@ -277,7 +226,7 @@ class Merging:
         else:
             cast(Any, state.manager[key].impl).set(state, loaded, merged, _adapt=False, passive=PASSIVE_MERGE)
 
-    def _is_there(self, target: _Target, key: str, merged: list[Any]) -> bool:
+    def _is_there(self, target: Target, key: str, merged: list[Any]) -> bool:
         """Whether the target's collection was loaded for this merge, and holds these very objects in this order."""
         there = target.loaded.get(key)
         if id(there) not in self.curtain.fresh or not _is_plain(target) or key in target.state.committed_state:
@@ -287,17 +236,5 @@ class Merging:
         return list(map(id, list.__iter__(cast(list[Any], there)))) == ids and len(set(ids)) == len(ids)
 
 
-def _is_plain(target: _Target) -> bool:
+def _is_plain(target: Target) -> bool:
     return target.state.manager is target.visit.plan.manager and not target.state._last_known_values
-
-
-def _check_version(visit: Visit, state: State, loaded: dict[str, Any]) -> None:
-    mapper: Any = visit.plan.mapper
-    column = mapper.version_id_col
-    given = mapper._get_state_attr_by_column(visit.state, visit.loaded, column, passive=PASSIVE_NO_INITIALIZE)
-    there = mapper._get_state_attr_by_column(state, loaded, column, passive=PASSIVE_NO_INITIALIZE)
-    if given is not PASSIVE_NO_RESULT and there is not PASSIVE_NO_RESULT and given != there:
-        raise StaleDataError(
-            f"Version id '{given}' on merged state {state_str(state)} does not match existing version '{there}'. "
-            "Leave the version attribute unset when merging to update the most recent version."
-        )

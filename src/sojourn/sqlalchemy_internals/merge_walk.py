@@ -14,7 +14,8 @@ from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.base import NEVER_SET
 
 from sojourn.sqlalchemy_internals.edits import members
-from sojourn.sqlalchemy_internals.merge_plan import Columns, Plan, Relation, plan_of
+from sojourn.sqlalchemy_internals.merge_columns import Columns
+from sojourn.sqlalchemy_internals.merge_plan import Plan, Relation, plan_of
 from sojourn.sqlalchemy_internals.state import State
 
 
