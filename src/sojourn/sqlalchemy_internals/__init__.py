@@ -77,9 +77,8 @@ from sojourn.sqlalchemy_internals.loading import (
 from sojourn.sqlalchemy_internals.merge_curtain import Curtain, Members
 from sojourn.sqlalchemy_internals.merge_plan import reads_old
 from sojourn.sqlalchemy_internals.merge_play import Merging
-from sojourn.sqlalchemy_internals.merge_walk import Visit, Walk
-from sojourn.sqlalchemy_internals.numbering import Numbering, numbering_of
 from sojourn.sqlalchemy_internals.merge_walk import MEMBER, REFERENCE, ROOT, Visit, Walk
+from sojourn.sqlalchemy_internals.numbering import Numbering, numbering_of
 from sojourn.sqlalchemy_internals.options import (
     OptionStep,
     forget_options,
