@@ -12,6 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sojourn.errors import Conflict, ConflictError
 from sojourn.session.attach import attach
 from tests.databases import Database
+from tests.models import depot
+from tests.models.depot import Box, Depot, Shelf, Tag
 from tests.models.shop import Customer, Line, Order
 from tests.session.attaching import away, line_of, open_shop, others, row, rows, shop_away
 
@@ -86,6 +88,30 @@ def test_with_my_policy_it_is_deleted_with_what_they_put_there(
         session.commit()
     assert [order.id for order in rows(database, Order)] == [2]
     assert {line.id for line in rows(database, Line)} == left
+
+
+@pytest.mark.parametrize("policy", ["mine", "theirs"])
+@pytest.mark.parametrize("taken", ["box", "shelf"])
+def test_a_tag_that_they_put_on_what_i_removed_is_a_conflict(database: Database, policy: Any, taken: str) -> None:
+    database.create(depot.Base.metadata)
+    with others(database) as session:
+        box = Box(label="box", a=0, b=0, tags=[Tag(label="red")])
+        shelf = Shelf(label="shelf", a=0, b=0, children=[box])
+        session.add_all([Depot(label="depot", a=0, b=0, children=[shelf]), Tag(label="blue")])
+    [mine] = away(database, Depot, selectinload(Depot.children).selectinload(Shelf.children).selectinload(Box.tags))
+    owner: Any = mine if taken == "shelf" else mine.children[0]
+    key = inspect(owner.children.pop()).key
+    with others(database) as session:
+        theirs = session.get_one(Box, 1)
+        theirs.tags.append(session.get_one(Tag, 2))
+    with database.session() as session:
+        with pytest.raises(ConflictError) as caught:
+            attach(session, mine)
+        assert caught.value.conflicts == [Conflict(inspect(owner).key, "children", key, None, key)]
+        attach(session, mine, on_conflict=policy)
+        session.commit()
+    left = rows(database, Box, selectinload(Box.tags))
+    assert [[tag.label for tag in box.tags] for box in left] == ([["red", "blue"]] if policy == "theirs" else [])
 
 
 @pytest.mark.parametrize("deleted", ["number", "lines.sku"])

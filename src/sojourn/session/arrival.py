@@ -114,6 +114,16 @@ def members_now(state: State, rel: Relationship) -> list[Any]:
     return [] if value is None else list(members(value)) if rel.many else [value]
 
 
+def shared(arrival: Arrival) -> list[Relationship]:
+    """The loaded collections whose members no foreign key of their own puts there: they are lost with the row."""
+    loaded = arrival.state.dict
+    return [
+        rel
+        for rel in arrival.plan.relationships.values()
+        if rel.direction == "many to many" and rel.loadable and rel.writable and loaded.get(rel.key) is not None
+    ]
+
+
 def changed_members(state: State, rel: Relationship) -> tuple[list[Any], list[Any]]:
     """(added, removed) of an edited collection, told apart by who they stand for."""
     before, now = members_before(state, rel), members_now(state, rel)

@@ -22,7 +22,7 @@ from sojourn.session.arrival import Arrival, changed_members
 from sojourn.session.catch_up import catch_up
 from sojourn.session.decide import Decider
 from sojourn.session.foresee import foresee
-from sojourn.session.incoming import Incoming, collect, owned, owned_below
+from sojourn.session.incoming import Incoming, collect, owned_below
 from sojourn.session.locks import Hold, secure
 from sojourn.session.positions import Positions
 from sojourn.session.recheck import remember
@@ -126,9 +126,9 @@ def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMiss
         for class_, states in incoming.by_class.items():
             _want_class(blueprint(class_), states, reader, blueprint(class_).relationships.values())
         return
-    # They go with all that they own: did others edit some of that, or add to it?
+    # They go with all that they own: did others edit some of that, or put something into a collection of it?
     for class_, states in going.items():
-        _want_class(blueprint(class_), states, reader, owned(blueprint(class_)))
+        _want_class(blueprint(class_), states, reader, blueprint(class_).relationships.values())
     if on_missing == "recreate" and reader.tables:
         # What is made again needs what it refers to, and brings what it owns: are their rows there?
         for class_, states in incoming.by_class.items():

@@ -17,7 +17,7 @@ from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import make_identity
 from sojourn.reconcile import merge_value
-from sojourn.session.arrival import Arrival, base_side
+from sojourn.session.arrival import Arrival, base_side, shared
 from sojourn.session.columns import merge_columns, note_theirs
 from sojourn.session.fates import Fates
 from sojourn.session.gather import Gathering
@@ -59,7 +59,8 @@ class Decider:
         for verdict in self.verdicts.values():
             if verdict.fate not in ("skip", "as is"):
                 fresh = verdict.fate in ("insert", "recreate")
-                for rel in verdict.arrival.collections:
+                lost = shared(verdict.arrival) if verdict.fate == "recreate" else []
+                for rel in dict.fromkeys([*verdict.arrival.collections, *lost]):
                     stored, final = gathering.merge(verdict.arrival, rel, fresh=fresh)
                     if verdict.fate != "delete" and (verdict.arrival.state, rel) in self.incoming.positions.lists:
                         final = self.ordering.order(verdict.arrival, rel, final, again, fresh=fresh)

@@ -16,7 +16,7 @@ from sojourn.errors import UNKNOWN, Conflict
 from sojourn.mapping.base import same
 from sojourn.mapping.blueprint import blueprint
 from sojourn.mapping.identity import Identity, assumed_identity
-from sojourn.session.arrival import Arrival, base_side
+from sojourn.session.arrival import Arrival, base_side, members_now, shared
 from sojourn.session.incoming import Incoming, owned, owned_below
 from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides, identity_of
@@ -41,6 +41,7 @@ class Fates:
         self._identities_out: set[Identity | None] = set()
         self._going: set[State] = set()  # what I removed, and what goes with it
         self._swept: set[State] = set()  # removed, and their row is gone: what I had put into them goes, too
+        self._saved: set[State] = set()  # the session was about to delete them, and they shall be kept
 
     def run(self) -> None:
         """Give each arrival its fate. Database: none."""
@@ -107,6 +108,7 @@ class Fates:
         fate = self.missing(arrival.state, identity_of(arrival))
         if fate == "recreate":
             self.sides.revived.update(dict.fromkeys(doom))
+            self._saved.add(arrival.state)
             return "update"
         return fate
 
@@ -133,7 +135,7 @@ class Fates:
         return kept
 
     def _is_edited_there(self, arrival: Arrival) -> bool:
-        """Whether they changed a column, put something into what the object owns, or moved the object."""
+        """Whether they changed a column, put something into a collection, or moved the object."""
         unknown = self.sides.row(arrival) is None and (self.checked or arrival.home is None)
         if arrival.is_new or unknown:
             return False
@@ -142,8 +144,8 @@ class Fates:
         known -= {plan.version, self.incoming.positions.given.get(arrival.state)}  # which is nobody's edit
         if any(key in known and not same(plan, key, base_side(arrival, key), theirs(key)) for key in plan.stored):
             return True
-        for rel in owned(plan):
-            if rel.key in arrival.state.dict:
+        for rel in plan.relationships.values():
+            if rel.loadable and rel.writable and rel.direction != "to one" and rel.key in arrival.state.dict:
                 base, mine, members, _ = self.sides.members(arrival, rel)
                 if not set(members) <= {*base, *mine}:
                     return True
@@ -159,7 +161,7 @@ class Fates:
     def _spread(self) -> None:
         """What an object owns is left out, deleted or made again with it; what it refers to is made again for it."""
         queue: list[tuple[State, Fate]] = [
-            (state, "recreate" if verdict.arrival.home in self.sides.revived else verdict.fate)
+            (state, "recreate" if state in self._saved else verdict.fate)
             for state, verdict in self.verdicts.items()
         ]
         queue += [(state, "delete") for state in self._swept]
@@ -168,9 +170,12 @@ class Fates:
                 hanging = [*owned_below(self.incoming, [state], deep=False)]
                 if fate == "recreate":
                     hanging += self._targets(state)
+                    self.gone.update(self._lost_partners(state))
                 elif fate == "delete":
                     hanging = self._still_there(state)
                 queue += [(other, fate) for other in hanging if self._share(other, fate)]
+        if self._saved:
+            self._name_the_saved()
         skipped = (state for state, verdict in self.verdicts.items() if verdict.fate == "skip")
         self._identities_out = {assumed_identity(state) for state in (*self.gone, *skipped)}
 
@@ -190,7 +195,7 @@ class Fates:
         if child.key is None or child in self.gone:
             return False
         absent = self._is_absent(child)
-        if fate == "recreate" and absent:
+        if fate == "recreate" and (absent or self.sides.doom(self._arrival(child))):
             self._judge(child)
         elif fate == "delete" and not absent:
             self.verdicts[child] = Verdict(self._arrival(child), "delete")
@@ -199,6 +204,14 @@ class Fates:
         else:
             return False
         return True
+
+    def _name_the_saved(self) -> None:
+        """What the session alone holds of that which it keeps after all: it is in the report, too."""
+        known = {conflict.identity for conflict in self.rulings.conflicts if conflict.missing}
+        known.update(identity_of(verdict.arrival) for verdict in self.verdicts.values() if verdict.fate == "delete")
+        for state in self.sides.kept_after_all():
+            if state.key not in known:
+                self.missing(state, state.key)
 
     def _still_there(self, state: State) -> list[State]:
         """Who goes with an object: not those whom they have moved elsewhere, but those whom anybody has put there."""
@@ -221,6 +234,14 @@ class Fates:
                 speaking = self.incoming.speaker(instance_state(target))
                 if speaking in self.incoming.states:
                     yield speaking
+
+    def _lost_partners(self, state: State) -> Iterator[State]:
+        """What is made again leaves out those whom it had through a third table, and whose rows are gone as well."""
+        for rel in shared(self._arrival(state)):
+            for obj in members_now(state, rel):
+                partner = self.incoming.speaker(instance_state(obj))
+                if partner not in self.verdicts and partner.key is not None and self._is_absent(partner):
+                    yield partner
 
     def _judge(self, state: State) -> None:
         arrival = self._arrival(state)

@@ -20,7 +20,7 @@ from sojourn.mapping.base import base_value
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
 from sojourn.mapping.identity import assumed_identity, make_identity
 from sojourn.session.arrival import Arrival, base_side, changed_members, members_before, members_now
-from sojourn.session.incoming import Incoming
+from sojourn.session.incoming import Incoming, owned
 from sojourn.session.keys import Key, pointed
 from sojourn.session.rows import Reader
 from sojourn.sqlalchemy_internals import State, base_of, edited_keys, held_by, is_orphan
@@ -65,6 +65,17 @@ class Sides:
             queue += [owner for owner in above if owner not in seen]
             seen.update(above)
         return [state for state in queue if self.is_doomed(state)]
+
+    def kept_after_all(self) -> list[State]:
+        """The session's instances that it shall not delete after all, with what they own there."""
+        queue = list(self.revived)
+        seen = set(queue)
+        for state in queue:  # the queue grows while it is read
+            below = [instance_state(one) for rel in owned(blueprint(state.mapper)) for one in members_now(state, rel)]
+            kept = [one for one in below if one.key is not None and one not in seen and not self.is_doomed(one)]
+            queue += kept
+            seen.update(kept)
+        return queue
 
     def _owners(self, plan: Blueprint, column: Side, references: Mapping[str, Any]) -> list[State]:
         """What the session holds of the objects that own one, as its references say, or its foreign keys."""
