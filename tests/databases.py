@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, MetaData, StaticPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session, close_all_sessions, sessionmaker
@@ -108,6 +108,19 @@ class Database:
 def sqlite_database(directory: Path) -> Iterator[Database]:
     """A fresh SQLite file in the directory."""
     engine = create_engine(URL.create("sqlite+pysqlite", database=str(directory / "test.sqlite")))
+    _set_up(engine, "sqlite")
+    database = Database("sqlite", engine)
+    try:
+        yield database
+    finally:
+        database.clean()
+        engine.dispose()
+
+
+@contextmanager
+def memory_database() -> Iterator[Database]:
+    """A fresh SQLite database in memory. It is one connection, which all sessions share: let each end what it began."""
+    engine = create_engine("sqlite+pysqlite://", poolclass=StaticPool)
     _set_up(engine, "sqlite")
     database = Database("sqlite", engine)
     try:

@@ -74,7 +74,9 @@ def work(customers: Sequence[Customer], todo: Iterable[tuple[Any, ...]], side: s
             line.order.lines.remove(line)
         elif what == "remove" and orders:
             order = orders[place % len(orders)]
-            order.customer.orders.remove(order)
+            # SQLAlchemy cannot flush what was put into a new order that is then taken out again.
+            if order.id is not None or all(line.id is None for line in order.lines):
+                order.customer.orders.remove(order)
         elif what == "move" and other % 2 and lines and orders:
             line, target = lines[place % len(lines)], orders[other % len(orders)]
             if more[0]:

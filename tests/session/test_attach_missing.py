@@ -260,6 +260,17 @@ def test_the_sessions_own_reference_of_a_recreated_row_is_written(sqlite: Databa
     assert (article.title, article.author_id) == ("mine", 1)
 
 
+def test_verify_all_recreates_a_clean_root_with_its_children(database: Database) -> None:
+    mine = without_rows(database)
+    delete(database, Customer, 1)
+    with database.session() as session:
+        report = attach(session, mine, verify="all", on_missing="recreate")
+        assert len(report.conflicts) == 7
+        session.commit()
+    assert [order.id for order in rows(database, Order)] == [1, 2]
+    assert len(rows(database, Line)) == 4
+
+
 # --- rows that go with what the session deletes ----------------------------------------------------------------------
 
 

@@ -54,18 +54,18 @@ class Fates:
     def look_at_the_clean(self, roots: Iterable[object]) -> None:
         """verify="all": objects without edits whose row is gone. A root is ruled on; another one just stays away."""
         given = {id(obj) for obj in roots}
+        unruled: list[State] = []
         for class_, states in self.incoming.by_class.items():
-            plan = blueprint(class_)
-            read = self.sides.reader.table(plan)
+            read = self.sides.reader.table(blueprint(class_))
             absent = read.keys.keys() - read.rows.keys()
-            for state in states if absent else ():
-                if state.key is None or state.key[1] not in absent or state in self.verdicts or state in self.gone:
-                    continue
-                if id(state.obj()) in given:
-                    self._judge(state)
-                else:
-                    self.gone.add(state)
-        self._spread()
+            if absent:
+                unruled += [state for state in states if state.key is not None and state.key[1] in absent]
+        for state in unruled:
+            if id(state.obj()) in given and state not in self.verdicts and state not in self.gone:
+                self._judge(state)
+        self._spread()  # what hangs on a root shares its fate before it is taken for gone
+        self.gone.update(state for state in unruled if state not in self.verdicts)
+        self._note_who_is_out()
 
     def is_out(self, one: Hashable) -> bool:
         """Whether a member, or the target of a reference, stays outside the session."""
@@ -161,8 +161,7 @@ class Fates:
     def _spread(self) -> None:
         """What an object owns is left out, deleted or made again with it; what it refers to is made again for it."""
         queue: list[tuple[State, Fate]] = [
-            (state, "recreate" if state in self._saved else verdict.fate)
-            for state, verdict in self.verdicts.items()
+            (state, "recreate" if state in self._saved else verdict.fate) for state, verdict in self.verdicts.items()
         ]
         queue += [(state, "delete") for state in self._swept]
         for state, fate in queue:  # the queue grows while it is read
@@ -176,6 +175,9 @@ class Fates:
                 queue += [(other, fate) for other in hanging if self._share(other, fate)]
         if self._saved:
             self._name_the_saved()
+        self._note_who_is_out()
+
+    def _note_who_is_out(self) -> None:
         skipped = (state for state, verdict in self.verdicts.items() if verdict.fate == "skip")
         self._identities_out = {assumed_identity(state) for state in (*self.gone, *skipped)}
 
