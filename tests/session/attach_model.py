@@ -109,7 +109,7 @@ def predict(stay: Stay, theirs: Rows, decide: Decide, *, recreate: bool, clean_r
 
     taken, dropped = _removals(stay, theirs, rule)
     rows = copied(theirs)
-    deleted = _deletions(stay, theirs, taken)
+    deleted = _deletions(stay, theirs, taken, recreate=recreate)
     for key in deleted:
         del rows[key]
     mine = {key: row for key, row in stay.hand.items() if key not in deleted and key not in dropped}
@@ -152,13 +152,19 @@ def _is_worked_on(stay: Stay, theirs: Rows, key: Key) -> bool:
     return changed or not members(theirs, key) <= seen or not now["tags"] <= base["tags"] | mine["tags"]
 
 
-def _deletions(stay: Stay, theirs: Rows, taken: set[Key]) -> set[Key]:
+def _deletions(stay: Stay, theirs: Rows, taken: set[Key], *, recreate: bool) -> set[Key]:
     """What goes: what I took out, what hangs on it now, and what I had put into it; not what one of us has moved out of
-    it."""
+    it, unless where I put it is no more."""
     gone = set(taken)
+    nowhere = {key for key in stay.base if key not in theirs and key not in gone and not recreate}
     for key in top_down({*theirs, *stay.hand}):
-        put_by_me = key in stay.hand and key not in stay.removed and stay.has_moved(key)
-        holder = stay.hand[key]["parent"] if put_by_me else theirs[key]["parent"] if key in theirs else None
+        put_by_me = key in stay.hand and key not in stay.removed and stay.hand[key]["parent"]
+        if key not in stay.base and put_by_me in nowhere:
+            nowhere.add(key)
+        if put_by_me and stay.has_moved(key) and put_by_me not in nowhere:
+            holder = put_by_me
+        else:
+            holder = theirs[key]["parent"] if key in theirs else None
         if holder in gone:
             gone.add(key)
     return gone & theirs.keys()

@@ -12,7 +12,8 @@ from sqlalchemy.orm.util import identity_key
 from sojourn.errors import ConflictError, MissingRowError
 from sojourn.session.attach import attach
 from tests.databases import Database
-from tests.models import keys, relations
+from tests.models import depot, keys, relations
+from tests.models.depot import Box, Depot, Shelf
 from tests.models.keys import Country
 from tests.models.relations import Article, Person, Tag
 from tests.models.shop import Customer, Line, Order
@@ -269,6 +270,19 @@ def test_verify_all_recreates_a_clean_root_with_its_children(database: Database)
         session.commit()
     assert [order.id for order in rows(database, Order)] == [1, 2]
     assert len(rows(database, Line)) == 4
+
+
+def test_verify_all_recreates_what_hangs_on_a_clean_root_with_its_tags(database: Database) -> None:
+    database.create(depot.Base.metadata)
+    with others(database) as session:
+        box = Box(label="box", a=0, b=0, tags=[depot.Tag(label="red")])
+        session.add(Depot(label="depot", a=0, b=0, children=[Shelf(label="shelf", a=0, b=0, children=[box])]))
+    [mine] = away(database, Depot, selectinload(Depot.children).selectinload(Shelf.children).selectinload(Box.tags))
+    delete(database, Depot, 1)
+    with database.session() as session:
+        assert len(attach(session, mine, verify="all", on_missing="recreate").conflicts) == 3
+        session.commit()
+    assert [tag.label for tag in rows(database, Box, selectinload(Box.tags))[0].tags] == ["red"]
 
 
 # --- rows that go with what the session deletes ----------------------------------------------------------------------

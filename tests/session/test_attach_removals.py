@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from sojourn.errors import Conflict, ConflictError
 from sojourn.session.attach import attach
+from sojourn.snapshot import dumps, loads
 from tests.databases import Database
 from tests.models import depot
 from tests.models.depot import Box, Depot, Shelf, Tag
@@ -112,6 +113,24 @@ def test_a_tag_that_they_put_on_what_i_removed_is_a_conflict(database: Database,
         session.commit()
     left = rows(database, Box, selectinload(Box.tags))
     assert [[tag.label for tag in box.tags] for box in left] == ([["red", "blue"]] if policy == "theirs" else [])
+
+
+@pytest.mark.parametrize("through_bytes", [False, True])
+def test_a_new_object_that_was_tagged_and_taken_out_again_stays_out(database: Database, through_bytes: bool) -> None:
+    database.create(depot.Base.metadata)
+    with others(database) as session:
+        session.add_all([Depot(label="depot", a=0, b=0, children=[Shelf(label="shelf", a=0, b=0)]), Tag(label="red")])
+    [mine] = away(database, Depot, selectinload(Depot.children).selectinload(Shelf.children).selectinload(Box.tags))
+    [red] = away(database, Tag)
+    box = Box(label="box", a=0, b=0, tags=[red])
+    mine.children[0].children.append(box)
+    mine.children[0].children.remove(box)
+    given = loads(dumps([mine, red]), depot.Base) if through_bytes else [mine, red]
+    with database.session() as session:
+        report = attach(session, given)
+        assert report.inserted == []
+        session.commit()
+    assert rows(database, Box) == []
 
 
 @pytest.mark.parametrize("deleted", ["number", "lines.sku"])

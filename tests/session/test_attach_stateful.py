@@ -399,8 +399,9 @@ def test_what_writers_bring_home_is_what_the_model_predicts(
     engine_of: Callable[[str], Engine],
     record_property: Callable[[str, object], None],
 ) -> None:
-    share = {"memory": 20, "file": 20, "postgresql": 100}[name]  # of the examples that were asked for
-    examples = 40 if IN_SUITE else max(1, settings().max_examples // share)
+    in_suite, share = {"memory": (30, 20), "file": (25, 20), "postgresql": (6, 200)}[name]
+    examples = in_suite if IN_SUITE else max(1, settings().max_examples // share)
+    record_property("database", "postgresql" if name == "postgresql" else "sqlite")
     counts: Counter[str] = Counter()
     with place(name, tmp_path, engine_of) as database:
         database.create(depot.Base.metadata)

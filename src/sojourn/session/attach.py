@@ -94,9 +94,7 @@ def attach(
             secure(session, reader.to_be_written(), lock=lock)
         reader.run()
         decider = Decider(incoming, reader, rulings, on_missing, checked=verify != "none")
-        decider.run()
-        if verify == "all":
-            decider.fates.look_at_the_clean(roots)
+        decider.run(clean_roots=roots if verify == "all" else None)
         report = AttachReport(conflicts=rulings.conflicts, merged=rulings.merged)
         if rulings.undecided and not dry_run:
             missing = all(conflict.missing for conflict in rulings.undecided)

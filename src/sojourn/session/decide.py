@@ -6,7 +6,7 @@ Rows in, verdicts out. The three-way merge itself is `sojourn.reconcile`; `sides
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy.orm import InstanceState
@@ -45,11 +45,14 @@ class Decider:
         self.refused: set[tuple[State, Hashable]] = set()  # (parent, member) additions that were ruled out
         self.chosen: dict[tuple[State, str], Any] = {}  # my value, where two copies disagreed about it
 
-    def run(self) -> None:
-        """Fill `verdicts`, and the rulings' conflicts. Database: none."""
+    def run(self, clean_roots: Iterable[object] | None = None) -> None:
+        """Fill `verdicts`, and the rulings' conflicts; with `clean_roots` also of objects without edits whose row is
+        gone (verify="all"). Database: none."""
         for arrival in self.incoming.arrivals.values():
             self._rule_on_copies(arrival)
         self.fates.run()
+        if clean_roots is not None:
+            self.fates.look_at_the_clean(clean_roots)
         for verdict in self.verdicts.values():
             if verdict.fate == "update":
                 self._merge(verdict)

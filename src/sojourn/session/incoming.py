@@ -28,6 +28,7 @@ from sojourn.sqlalchemy_internals import (
     held_by,
     pending_mutations,
     pending_states,
+    was_let_go,
     whereabouts,
 )
 
@@ -112,6 +113,7 @@ def _reach(roots: Sequence[Any]) -> list[State]:
             if key in blueprint(state.mapper).relationships
             for items in pending_mutations(state, key)
             for item in items
+            if not was_let_go(instance_state(item))
         ]
         if pending:
             there = set(states)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sqlalchemy.orm.attributes import instance_state
+
 from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship
 from sojourn.mapping.graph import former
 from sojourn.snapshot.model import Edit
-from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations, state_in
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations, state_in, was_let_go
 
 
 class Met(Protocol):
@@ -44,10 +46,16 @@ def former_members(state: State, plan: Blueprint) -> list[Any]:
         if rel.key not in recorded or not rel.loadable:
             continue
         if rel.many and rel.key not in state.dict:
-            for changed in pending_mutations(state, rel.key):
+            for changed in _noted(state, rel.key):
                 found += changed
         found += former(state, rel.key, rel.many)
     return found
+
+
+def _noted(state: State, key: str) -> tuple[list[Any], list[Any]]:
+    """(added, removed) of a collection that is not loaded, without new objects that a flush would leave out."""
+    added, removed = pending_mutations(state, key)
+    return [one for one in added if not was_let_go(instance_state(one))], removed
 
 
 def edit_of(plan: Blueprint, row: int, values: Mapping[str, Any], numbers: Numbers) -> Edit:
@@ -63,7 +71,7 @@ def edit_of(plan: Blueprint, row: int, values: Mapping[str, Any], numbers: Numbe
         key, many = relationship.key, relationship.many
         before = base_of(state, key)
         if key not in values:
-            arrived, left = pending_mutations(state, key) if many else ([], [])
+            arrived, left = _noted(state, key) if many else ([], [])
             added |= {key: numbers.all(arrived)} if arrived else {}
             removed |= {key: numbers.all(left)} if left else {}
         elif before is UNKNOWN:

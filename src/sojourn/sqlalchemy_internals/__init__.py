@@ -42,6 +42,7 @@ from sojourn.sqlalchemy_internals.edits import (
     settle,
     track_mutable,
     untie_parent,
+    was_let_go,
 )
 from sojourn.sqlalchemy_internals.filling import fill_collection, fill_lists, fill_loaded
 from sojourn.sqlalchemy_internals.guard import (
@@ -194,5 +195,6 @@ __all__ = [
     "untie_parent",
     "variants_of",
     "way_of_rows",
+    "was_let_go",
     "whereabouts",
 ]

@@ -213,6 +213,11 @@ def is_orphan(state: State) -> bool:
     return state.mapper._is_orphan(state)
 
 
+def was_let_go(state: State) -> bool:
+    """Whether a new object was put into an owner and taken out again, outside a session: a flush leaves it out."""
+    return state.key is None and state._orphaned_outside_of_session and is_orphan(state)
+
+
 def leave_as_orphan(state: State) -> None:
     """What SQLAlchemy does when a new object loses its owner: it leaves the session, and its cascade with it."""
     session = state.session
