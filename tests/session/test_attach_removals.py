@@ -116,15 +116,22 @@ def test_a_tag_that_they_put_on_what_i_removed_is_a_conflict(database: Database,
 
 
 @pytest.mark.parametrize("through_bytes", [False, True])
-def test_a_new_object_that_was_tagged_and_taken_out_again_stays_out(database: Database, through_bytes: bool) -> None:
+@pytest.mark.parametrize("taken", ["box", "shelf"])
+def test_a_new_object_that_was_tagged_and_taken_out_again_stays_out(
+    database: Database, through_bytes: bool, taken: str
+) -> None:
     database.create(depot.Base.metadata)
     with others(database) as session:
         session.add_all([Depot(label="depot", a=0, b=0, children=[Shelf(label="shelf", a=0, b=0)]), Tag(label="red")])
     [mine] = away(database, Depot, selectinload(Depot.children).selectinload(Shelf.children).selectinload(Box.tags))
     [red] = away(database, Tag)
     box = Box(label="box", a=0, b=0, tags=[red])
-    mine.children[0].children.append(box)
-    mine.children[0].children.remove(box)
+    if taken == "box":
+        mine.children[0].children.append(box)
+        mine.children[0].children.remove(box)
+    else:
+        mine.children.append(Shelf(label="new", a=0, b=0, children=[box]))
+        mine.children.pop()
     given = loads(dumps([mine, red]), depot.Base) if through_bytes else [mine, red]
     with database.session() as session:
         report = attach(session, given)

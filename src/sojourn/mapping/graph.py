@@ -14,7 +14,7 @@ from sqlalchemy.orm.attributes import instance_dict, instance_state
 
 from sojourn.errors import UNKNOWN
 from sojourn.mapping.blueprint import Relationship, blueprint
-from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, was_let_go
 
 
 def walk(instances: Iterable[Any], follow: Callable[[Relationship], bool] | None = None) -> list[State]:
@@ -91,3 +91,19 @@ def former(state: State, key: str, many: bool) -> list[Any]:
     if base is UNKNOWN or base is None:
         return []
     return members(base) if many else [base]
+
+
+def is_let_go(state: State) -> bool:
+    """Whether an object is new and was taken out of its owner again, or hangs on such a one: a flush leaves it out."""
+    queue = [state]
+    seen = {state}
+    for one in queue:  # the queue grows while it is read
+        if was_let_go(one):
+            return True
+        for rel in blueprint(one.mapper).relationships.values() if one.key is None else ():
+            owning = blueprint(rel.target).relationships.get(rel.inverse or "") if rel.direction == "to one" else None
+            owner = one.dict.get(rel.key) if owning is not None and owning.owns else None
+            if owner is not None and (above := instance_state(owner)) not in seen:
+                seen.add(above)
+                queue.append(above)
+    return False

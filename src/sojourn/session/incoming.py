@@ -16,7 +16,7 @@ from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, WrongSessionError
 from sojourn.mapping.blueprint import Blueprint, Relationship, blueprint
-from sojourn.mapping.graph import by_class, walk
+from sojourn.mapping.graph import by_class, is_let_go, walk
 from sojourn.mapping.identity import Identity, assumed_identity
 from sojourn.session.arrival import Arrival, arrival_of, changed_members, members_now, take_over
 from sojourn.session.positions import Positions, take_positions
@@ -28,7 +28,6 @@ from sojourn.sqlalchemy_internals import (
     held_by,
     pending_mutations,
     pending_states,
-    was_let_go,
     whereabouts,
 )
 
@@ -113,7 +112,7 @@ def _reach(roots: Sequence[Any]) -> list[State]:
             if key in blueprint(state.mapper).relationships
             for items in pending_mutations(state, key)
             for item in items
-            if not was_let_go(instance_state(item))
+            if not is_let_go(instance_state(item))
         ]
         if pending:
             there = set(states)

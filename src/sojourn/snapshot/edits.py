@@ -11,9 +11,9 @@ from sqlalchemy.orm.attributes import instance_state
 from sojourn.errors import UNKNOWN, SnapshotError
 from sojourn.mapping.base import base_value, edited_columns
 from sojourn.mapping.blueprint import Blueprint, Relationship
-from sojourn.mapping.graph import former
+from sojourn.mapping.graph import former, is_let_go
 from sojourn.snapshot.model import Edit
-from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations, state_in, was_let_go
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, members, pending_mutations, state_in
 
 
 class Met(Protocol):
@@ -55,7 +55,7 @@ def former_members(state: State, plan: Blueprint) -> list[Any]:
 def _noted(state: State, key: str) -> tuple[list[Any], list[Any]]:
     """(added, removed) of a collection that is not loaded, without new objects that a flush would leave out."""
     added, removed = pending_mutations(state, key)
-    return [one for one in added if not was_let_go(instance_state(one))], removed
+    return [one for one in added if not is_let_go(instance_state(one))], removed
 
 
 def edit_of(plan: Blueprint, row: int, values: Mapping[str, Any], numbers: Numbers) -> Edit:
