@@ -363,6 +363,17 @@ def test_a_list_in_which_positions_were_set_by_hand_is_left_as_it_is(database: D
         assert [tuple(one) for one in found] == expected
 
 
+def test_a_position_that_was_deleted_is_an_edit_by_hand(database: Database, held: bool) -> None:
+    mine = deck(database)
+    del mine.slides[0].position
+    with database.session() as session:
+        there = session.get_one(Deck, 1) if held else None
+        assert there is None or len(there.slides) == 3
+        assert len(attach(session, mine).updated) == 1
+        session.commit()
+        assert session.scalars(select(Slide.position).order_by(Slide.id)).all() == [None, 2, 3]
+
+
 def test_numbers_of_ones_own_are_left_as_they_are(database: Database) -> None:
     deck(database)
     with others(database) as session:

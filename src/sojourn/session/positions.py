@@ -101,10 +101,11 @@ def gives_its_numbers(state: State, rel: Relationship, numbering: Numbering) -> 
     stayed = [one for one in states if one in before]
     in_place = set(left_in_order(stayed, by_position(rel, stayed, {one: base_value(one, key) for one in stayed})))
     for at, one in enumerate(states):
-        is_asked = key in one.dict and (
+        is_known = key in one.dict or key in edited_keys(one)  # `del slide.position` is an edit, too
+        is_asked = is_known and (
             one in in_place or (one not in before and (one.key is None or _is_edited(one, plan, key)))
         )
-        if is_asked and not same(plan, key, one.dict[key], numbering.number(at, collection)):
+        if is_asked and not same(plan, key, one.dict.get(key), numbering.number(at, collection)):
             return False
     return True
 
