@@ -51,15 +51,22 @@ class Decider:
         for arrival in self.incoming.arrivals.values():
             self._rule_on_copies(arrival)
         self.fates.run()
-        if clean_roots is not None:
-            self.fates.look_at_the_clean(clean_roots)
         for verdict in self.verdicts.values():
             if verdict.fate == "update":
                 self._merge(verdict)
+        self._gather(list(self.verdicts.values()))
+        if clean_roots is not None:
+            ruled = set(self.verdicts)
+            self.fates.look_at_the_clean(clean_roots)
+            self._gather([verdict for state, verdict in self.verdicts.items() if state not in ruled])
+        self._number()
+
+    def _gather(self, verdicts: Iterable[Verdict]) -> None:
+        """Merge the collections."""
         who = self.incoming.who
         again = {who(state) for state, verdict in self.verdicts.items() if verdict.fate == "recreate"}
         gathering = Gathering(self.sides, self.rulings, self.fates.is_out, self.fates.kept, self.refused)
-        for verdict in self.verdicts.values():
+        for verdict in verdicts:
             if verdict.fate not in ("skip", "as is"):
                 fresh = verdict.fate in ("insert", "recreate")
                 lost = shared(verdict.arrival) if verdict.fate == "recreate" else []
@@ -71,7 +78,6 @@ class Decider:
         for state in gathering.losers:
             if state in self.verdicts and self.verdicts[state].fate == "insert":
                 self.verdicts[state].fate = "skip"
-        self._number()
 
     def _number(self) -> None:
         """The members of a list whose position changes are updated, though nobody edited them."""
