@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sojourn.errors import UNKNOWN
-from sojourn.reconcile import key_clashes, merge_members, merge_order, merge_value
+from sojourn.reconcile import key_clashes, left_in_order, merge_members, merge_order, merge_value
 
 VALUES = st.one_of(st.none(), st.integers(0, 3), st.sampled_from(["a", "b"]))
 BASES = st.one_of(st.just(UNKNOWN), VALUES)
@@ -318,3 +319,11 @@ def test_clashes_are_between_merged_members_with_one_key(
         assert my_member != their_member
         assert mine[my_member] == theirs[their_member]
         assert {my_member, their_member} <= set(merged)
+
+
+@given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
+def test_who_was_left_in_order_are_as_many_as_can_be(some: list[int], gone: set[int]) -> None:
+    there = [one for one in some if one not in gone]
+    found = left_in_order(there, list(range(6)))
+    assert [one for one in there if one in found] == sorted(found)
+    assert not any(list(more) == sorted(more) for more in combinations(there, len(found) + 1))

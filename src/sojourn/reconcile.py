@@ -94,7 +94,7 @@ def merge_order(base: Sequence[M], mine: Sequence[M], theirs: Sequence[M], merge
     1977): O(n log n).
     """
     here, known, standing = set(mine), set(base), set(merged)
-    left_alone = set(left_in_order([one for one in mine if one in known], base))
+    left_alone = left_in_order([one for one in mine if one in known], base)
     fixed = [one for one in theirs if one in standing and (one in left_alone or one not in here)]
     anchors, anchor = set(fixed), None
     behind: dict[M | None, list[M]] = {None: []}  # member that stays -> those whom I put behind it
@@ -116,23 +116,24 @@ def merge_order(base: Sequence[M], mine: Sequence[M], theirs: Sequence[M], merge
     return [*final, *waiting, *at_the_end]
 
 
-def left_in_order(some: Sequence[M], base: Sequence[M]) -> list[M]:
-    """A longest subsequence of `some`, all of whom are in `base`, that is in the order there: patience sorting."""
+def left_in_order(some: Sequence[M], base: Sequence[M]) -> set[M]:
+    """The members of a longest subsequence of `some`, all of whom are in `base`, that is in the order there: patience
+    sorting."""
     place = {one: at for at, one in enumerate(base)}
     tops: list[int] = []  # of piles: the lowest place in which a sequence of this length can end
-    before: list[int] = []  # for each member the one before it in its sequence, by index in `some`
-    ends: list[int] = []
-    for at, one in enumerate(some):
+    ends: list[M] = []  # who stands there
+    before: dict[M, M | None] = {}  # for each member the one before it in its sequence
+    for one in some:
         pile = bisect_left(tops, place[one])
-        before.append(ends[pile - 1] if pile else -1)
+        before[one] = ends[pile - 1] if pile else None
         tops[pile : pile + 1] = [place[one]]
-        ends[pile : pile + 1] = [at]
-    found: list[M] = []
-    at = ends[-1] if ends else -1
-    while at >= 0:
-        found.append(some[at])
-        at = before[at]
-    return found[::-1]
+        ends[pile : pile + 1] = [one]
+    found: set[M] = set()
+    last = ends[-1] if ends else None
+    while last is not None:
+        found.add(last)
+        last = before[last]
+    return found
 
 
 def key_clashes(mine: Mapping[M, Hashable], theirs: Mapping[M, Hashable], merged: Sequence[M]) -> list[tuple[M, M]]:

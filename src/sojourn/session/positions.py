@@ -99,7 +99,7 @@ def gives_its_numbers(state: State, rel: Relationship, numbering: Numbering) -> 
     states: list[State] = [instance_state(obj) for obj in collection]
     before = set(map(instance_state, members_before(state, rel)))
     stayed = [one for one in states if one in before]
-    in_place = set(left_in_order(stayed, by_position(rel, stayed, {one: base_value(one, key) for one in stayed})))
+    in_place = left_in_order(stayed, by_position(rel, stayed, {one: base_value(one, key) for one in stayed}))
     for at, one in enumerate(states):
         is_known = key in one.dict or key in edited_keys(one)  # `del slide.position` is an edit, too
         is_asked = is_known and (
