@@ -285,6 +285,28 @@ def test_verify_all_recreates_what_hangs_on_a_clean_root_with_its_tags(database:
     assert [tag.label for tag in rows(database, Box, selectinload(Box.tags))[0].tags] == ["red"]
 
 
+@pytest.mark.parametrize("verify", ["changed", "all"])
+@pytest.mark.parametrize("at_home", [False, True])
+def test_what_they_moved_elsewhere_stays_there_when_its_former_owner_is_recreated(
+    database: Database, verify: Any, at_home: bool
+) -> None:
+    mine = without_rows(database)
+    order = mine.orders[0]
+    line_of(order, "mine")  # so I have edited the collection
+    with others(database) as session:
+        session.get_one(Line, 1).order_id = 2
+        session.commit()
+        session.delete(session.get_one(Order, 1))
+    with database.session() as session:
+        kept = session.get_one(Line, 1) if at_home else None
+        attach(session, mine, on_missing="recreate", verify=verify)
+        session.commit()
+        assert kept is None or kept.order_id == 2
+    assert {line.sku: line.order_id for line in rows(database, Line)} == {
+        "SKU-007": 2, "SKU-014": 1, "SKU-021": 2, "SKU-028": 2, "mine": 1,
+    }  # fmt: skip
+
+
 # --- rows that go with what the session deletes ----------------------------------------------------------------------
 
 

@@ -255,8 +255,8 @@ class Writers(RuleBasedStateMachine):
             self.counts["refused"] += 1
         else:
             report = bring()
-            session.commit()
             assert self.told(report.conflicts) == in_order(expected.clashes)
+            session.commit()
             self.rows = expected.rows
             writer.kept += report.instances
             writer.away = None

@@ -128,9 +128,13 @@ def _want(incoming: Incoming, reader: Reader, verify: Verify, on_missing: OnMiss
     for class_, states in going.items():
         _want_class(blueprint(class_), states, reader, blueprint(class_).relationships.values())
     if on_missing == "recreate" and reader.tables:
-        # What is made again needs what it refers to, and brings what it owns: are their rows there?
+        # What is made again needs what it refers to, and brings what it owns: are their rows there, and whose are they?
         for class_, states in incoming.by_class.items():
-            reader.table(blueprint(class_)).keys.update((one.key[1], None) for one in states if one.key is not None)
+            plan = blueprint(class_)
+            read = reader.table(plan)
+            references = [rel for rel in plan.relationships.values() if rel.direction == "to one"]
+            read.want(plan, (key for rel in references for key in rel.local_key))
+            read.keys.update((one.key[1], None) for one in states if one.key is not None)
 
 
 def _want_class(

@@ -72,6 +72,8 @@ class Decider:
                 lost = shared(verdict.arrival) if verdict.fate == "recreate" else []
                 for rel in dict.fromkeys([*verdict.arrival.collections, *lost]):
                     stored, final = gathering.merge(verdict.arrival, rel, fresh=fresh)
+                    if verdict.fate == "recreate" and rel.direction == "to many":
+                        final = [one for one in final if one not in self.fates.elsewhere(verdict.arrival, rel)]
                     if verdict.fate != "delete" and (verdict.arrival.state, rel) in self.incoming.positions.lists:
                         final = self.ordering.order(verdict.arrival, rel, final, again, fresh=fresh)
                     verdict.collections[rel] = stored, final

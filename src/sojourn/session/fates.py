@@ -14,9 +14,9 @@ from sqlalchemy.orm.attributes import instance_state
 
 from sojourn.errors import UNKNOWN, Conflict
 from sojourn.mapping.base import same
-from sojourn.mapping.blueprint import blueprint
+from sojourn.mapping.blueprint import Relationship, blueprint
 from sojourn.mapping.identity import Identity, assumed_identity
-from sojourn.session.arrival import Arrival, base_side, members_now, shared
+from sojourn.session.arrival import Arrival, base_side, members_before, members_now, shared
 from sojourn.session.incoming import Incoming, owned, owned_below
 from sojourn.session.report import Rulings
 from sojourn.session.sides import Sides, identity_of
@@ -244,6 +244,21 @@ class Fates:
                 partner = self.incoming.speaker(instance_state(obj))
                 if partner not in self.verdicts and partner.key is not None and self._is_absent(partner):
                     yield partner
+
+    def elsewhere(self, arrival: Arrival, rel: Relationship) -> set[Hashable]:
+        """Who was in a collection of what is made again, and has another place since then, which they gave it."""
+        children = [self.incoming.speaker(instance_state(obj)) for obj in members_before(arrival.source(rel.key), rel)]
+        found: set[Hashable] = set()
+        for child in children:
+            one = self._arrival(child)
+            inverse = one.plan.relationships.get(rel.inverse or "")
+            if child not in self.incoming.states or child.key is None or self.sides.row(one) is None:
+                continue
+            if inverse is not None:
+                base, _, theirs, _ = self.sides.reference(one, inverse)
+                if theirs is not None and theirs != base and UNKNOWN not in (base, theirs):
+                    found.add(self.incoming.who(child))
+        return found
 
     def _judge(self, state: State) -> None:
         arrival = self._arrival(state)
