@@ -115,6 +115,41 @@ def test_a_tag_that_they_put_on_what_i_removed_is_a_conflict(database: Database,
     assert [[tag.label for tag in box.tags] for box in left] == ([["red", "blue"]] if policy == "theirs" else [])
 
 
+@pytest.mark.parametrize("policy", ["mine", "theirs"])
+@pytest.mark.parametrize("committed", [False, True])
+def test_what_they_moved_out_of_what_both_removed_is_a_conflict_and_stays(
+    database: Database, policy: Any, committed: bool
+) -> None:
+    customer, gone = without_order_1(database)
+    with database.session() as session:
+        home = session.get_one(Customer, 1)
+        first, second = home.orders
+        second.lines.append(first.lines[0])
+        first.lines[-1].qty = 50  # which goes with its order, so nobody need decide on it
+        if committed:
+            session.flush()
+        home.orders.remove(first)
+        if committed:
+            session.commit()
+        key = inspect(gone).key
+        report = attach(session, customer, on_conflict=policy)
+        assert report.conflicts == [Conflict(inspect(customer).key, "orders", key, None, key)]
+        session.commit()
+    assert [order.id for order in rows(database, Order)] == [2]
+    assert {line.id: line.order_id for line in rows(database, Line)} == {1: 2, 3: 2, 4: 2}
+
+
+def test_what_both_the_session_and_i_removed_with_its_edits_is_no_conflict(database: Database) -> None:
+    customer, _ = without_order_1(database)
+    with database.session() as session:
+        home = session.get_one(Customer, 1)
+        home.orders[0].lines[0].qty = 50
+        home.orders.pop(0)
+        assert attach(session, customer).conflicts == []
+        session.commit()
+    assert [line.id for line in rows(database, Line)] == [3, 4]
+
+
 @pytest.mark.parametrize("through_bytes", [False, True])
 @pytest.mark.parametrize("taken", ["box", "shelf"])
 def test_a_new_object_that_was_tagged_and_taken_out_again_stays_out(

@@ -100,6 +100,8 @@ class Fates:
             return "delete" if removed else "as is"
         doom = self.sides.doom(arrival)
         if doom:
+            if removed:
+                self._keeps_removed(arrival)  # both removed it, but something below may have been moved out of it
             return "delete" if removed else self._doomed(arrival, doom)
         return "delete" if removed and not self._keeps_removed(arrival) else "update"
 
@@ -137,7 +139,7 @@ class Fates:
     def _is_edited_there(self, arrival: Arrival) -> bool:
         """Whether they changed a column, put something into a collection, or moved the object."""
         unknown = self.sides.row(arrival) is None and (self.checked or arrival.home is None)
-        if arrival.is_new or unknown:
+        if arrival.is_new or unknown or self.sides.doom(arrival):
             return False
         theirs, plan = self.sides.theirs(arrival), arrival.plan
         known = {*arrival.state.dict, *edited_keys(arrival.state)}  # also what was deleted with `del`
