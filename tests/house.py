@@ -21,7 +21,8 @@ FLOORS = (
     {"mapping"},
     {"reconcile", "snapshot"},
     {"session"},
-    {"asyncio", "batch", "cache", "record"},
+    {"batch", "cache", "record"},
+    {"asyncio"},
     {"integrations", "demo"},
     {"cli", ROOT},
 )

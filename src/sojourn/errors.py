@@ -243,6 +243,35 @@ class PayloadError(SojournError, ValueError):
         super().__init__("\n".join([count, *lines, "Nothing was changed. Correct the payload and send it again."]))
 
 
+class UnsuitableStatementError(SojournError, ValueError):
+    """A statement whose rows cannot be read in chunks of their keys. `what` and `remedy` say why and what to do."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what}. {remedy}")
+
+
+class LeaseLostError(SojournError):
+    """Another runner has taken the job over. `job` is its name. What this runner did not commit is not written."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(
+            f"Job {job!r} was taken over by another runner, because this one did not show a sign of life for the time "
+            "of its lease. Nothing of the chunk under way was written; the other runner does it. Pass a longer lease "
+            "if this process was only slow."
+        )
+
+
+class UnknownJobError(SojournError, LookupError):
+    """There is no job of this name in the ledger. `job` is the name."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(f"There is no job {job!r} in the ledger of this database. `sojourn jobs URL` lists them.")
+
+
 _SHOWN = 20  # faults in a message: a stranger's payload can have a million
 
 

@@ -10,7 +10,10 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._state_constructor`, `._state_setter`;
 `IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
-`OrderingList._order_entity` and its like; `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`.
+`OrderingList._order_entity` and its like;
+`TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`; `Select._order_by_clauses`, `._limit_clause`,
+`._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`;
+`_label_reference`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -102,6 +105,7 @@ from sojourn.sqlalchemy_internals.sessions import (
     whereabouts,
 )
 from sojourn.sqlalchemy_internals.state import State
+from sojourn.sqlalchemy_internals.statements import Ordering, orderings_of, shaping_of
 from sojourn.sqlalchemy_internals.transactions import commits_each_statement
 from sojourn.sqlalchemy_internals.types import variants_of
 from sojourn.sqlalchemy_internals.undo import Undo
@@ -118,6 +122,7 @@ __all__ = [
     "OptionStep",
     "REFERENCE",
     "ROOT",
+    "Ordering",
     "Reader",
     "Reading",
     "State",
@@ -174,6 +179,7 @@ __all__ = [
     "new_instance",
     "numbering_of",
     "option_steps",
+    "orderings_of",
     "path_of_members",
     "plain_rows",
     "pending_mutations",
@@ -186,6 +192,7 @@ __all__ = [
     "set_base",
     "set_parent",
     "settle",
+    "shaping_of",
     "state_in",
     "take_off_guard",
     "take_out",
