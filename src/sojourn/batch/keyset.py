@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from sqlalchemy import Dialect, Select, and_, false, func, or_, select, tuple_
@@ -23,15 +23,13 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.selectable import FromClause, Join
 
 from sojourn.batch.ordering import Key, keys_of, own_tables
+from sojourn.batch.ranges import Position
 from sojourn.errors import UnsuitableStatementError
 from sojourn.mapping.blueprint import blueprint
 from sojourn.snapshot.codecs.numbers import BARE
 from sojourn.snapshot.codecs.scalars import SCALARS
 from sojourn.snapshot.codecs.tagged import FixedTags, tagged
 from sojourn.sqlalchemy_internals import shaping_of
-
-Position: TypeAlias = str
-"""The keys of one row, as JSON: `[17]`, `["Miller", null, {"Decimal": "1.50"}, 17]`. Opaque outside this module."""
 
 # MariaDB reads `(a, b) > (x, y)` row by row, without its index.
 _ROW_VALUES = {"sqlite", "postgresql"}
@@ -42,6 +40,7 @@ _REMEDIES = {
     "distinct": "Leave it out: each object comes once anyway.",
     "group_by": "Choose the rows with where(...), for example with exists() or in_(select(...)).",
     "having": "Choose the rows with where(...), for example with exists() or in_(select(...)).",
+    "ext": "Leave it out: each object comes once anyway. Choose the rows with where(...).",
     "with_for_update": "Leave it out: the rows of a chunk are locked where the database can.",
 }
 # Told by its Python type, one form a value: what a driver gives for a key is none but these.

@@ -55,7 +55,7 @@ from sqlalchemy.types import (
 )
 
 from sojourn.errors import UnsuitableStatementError
-from sojourn.sqlalchemy_internals import Ordering, orderings_of
+from sojourn.sqlalchemy_internals import Ordering, orderings_of, variant_for
 
 # Where NULL comes last in ascending order if nobody says otherwise. Elsewhere (SQLite, MariaDB, …) it comes first.
 _NULLS_LARGEST = {"postgresql", "oracle"}
@@ -144,7 +144,7 @@ def _key(place: int, ordering: Ordering, mapper: Mapper[Any], dialect: Dialect) 
 
 
 def _check(expression: Any, mapper: Mapper[Any]) -> None:
-    if not isinstance(expression, ColumnElement):
+    if not isinstance(expression, ColumnElement) or _kind(expression) == "textual_label_reference":
         raise UnsuitableStatementError(
             f"ORDER BY {expression} is a text of which only the database knows what it means",
             f"Order by attributes of the class: order_by({mapper.class_.__name__}.attribute).",
@@ -162,10 +162,15 @@ def _check(expression: Any, mapper: Mapper[Any]) -> None:
             raise UnsuitableStatementError(
                 f"ORDER BY {expression} is another order each time", "Order by columns, or by nothing: the primary key."
             )
-        if getattr(part, "__visit_name__", "") == "over":
+        if _kind(part) == "over":
             raise UnsuitableStatementError(
                 f"ORDER BY {expression} is a window function, which no WHERE can compare", "Order by columns."
             )
+
+
+def _kind(part: Any) -> str:
+    """What SQLAlchemy calls this kind of clause; not all of them have public classes."""
+    return str(getattr(part, "__visit_name__", ""))
 
 
 def _name(function: FunctionElement[Any]) -> str:
@@ -228,7 +233,8 @@ def _is_numbered(type_: TypeEngine[Any], dialect: Dialect) -> bool:
 
 def _underlying(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
     """The type of the values in the database: of a dialect's variant, and below what decorates it."""
-    found = type_.dialect_impl(dialect)
-    while isinstance(found, TypeDecorator):
-        found = found.impl_instance.dialect_impl(dialect)
+    # Not its dialect_impl: what a driver adapts a FLOAT to need not say that it is one.
+    found = variant_for(type_, dialect)
+    while isinstance(found, TypeDecorator) and not isinstance(found, Interval):
+        found = variant_for(found.load_dialect_impl(dialect), dialect)
     return found

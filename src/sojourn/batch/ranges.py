@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Position: TypeAlias = str
+"""The keys of one row, as `Keyset.position` writes them: `[17]`, `["Miller", null, {"Decimal": "1.50"}, 17]`."""
 
 
 @dataclass(frozen=True, slots=True)

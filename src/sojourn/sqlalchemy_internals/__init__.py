@@ -107,7 +107,7 @@ from sojourn.sqlalchemy_internals.sessions import (
 from sojourn.sqlalchemy_internals.state import State
 from sojourn.sqlalchemy_internals.statements import Ordering, orderings_of, shaping_of
 from sojourn.sqlalchemy_internals.transactions import commits_each_statement
-from sojourn.sqlalchemy_internals.types import variants_of
+from sojourn.sqlalchemy_internals.types import variant_for, variants_of
 from sojourn.sqlalchemy_internals.undo import Undo
 
 __all__ = [
@@ -200,6 +200,7 @@ __all__ = [
     "track_mutable",
     "unload",
     "untie_parent",
+    "variant_for",
     "variants_of",
     "way_of_rows",
     "was_let_go",

@@ -33,6 +33,8 @@ def shaping_of(statement: Select[Any]) -> list[str]:
         "distinct": statement._distinct,
         "group_by": bool(statement._group_by_clauses),
         "having": bool(statement._having_criteria),
+        # Of SQLAlchemy 2.1: PostgreSQL's DISTINCT ON, and what others may add.
+        "ext": any(getattr(statement, name, None) is not None for name in _EXTENSION_POINTS),
         "with_for_update": statement._for_update_arg is not None,
     }
     return [name for name, there in found.items() if there]
@@ -50,5 +52,6 @@ def _ordering(clause: Any) -> Ordering:
         clause = clause.element
 
 
+_EXTENSION_POINTS = ("_post_select_clause", "_pre_columns_clause", "_post_criteria_clause", "_post_body_clause")
 _NULLS = {operators.nulls_first_op, operators.nulls_last_op}
 _MODIFIERS = {operators.asc_op, operators.desc_op, *_NULLS}
