@@ -19,15 +19,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, StaticPool, delete, false, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sojourn.batch.ledger import CANCEL, DONE, RUNNING, Connect, Job, job_named
 from sojourn.batch.owner import Owner, is_gone, owner_of, this_process
 from sojourn.batch.tables import job
-from sojourn.errors import LeaseLostError
+from sojourn.errors import LeaseLostError, NoTransactionError
+from sojourn.sqlalchemy_internals import commits_each_statement
 
 POLL = 0.5  # seconds between two looks at a job that somebody else owns, at most
+
+# Lock not available, serialization failure, deadlock of PostgreSQL; lock wait timeout, deadlock, "record has changed
+# since last read" of MariaDB.
+_IN_USE = {"55P03", "40001", "40P01", 1205, 1213, 1020}
+_LINES = """\
+    engine = create_engine(url)  # without isolation_level="AUTOCOMMIT"; on SQLite, see "begin" events in its manual
+    sessionmaker(engine)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,11 @@ def take(
         waiting: called with the job at each look that found somebody else's lease.
         sleep: what to wait with.
 
-    Raises UnknownJobError. Database: always loads; writes when the job is free.
+    Raises:
+        UnknownJobError: there is no such job.
+        NoTransactionError: the connection commits each statement by itself, so no lease could protect a chunk.
+
+    Database: always loads; writes when the job is free.
     """
     owner = this_process()
     watch = _Watch()
@@ -116,11 +129,18 @@ def beating(connect: Connect, lease: Lease) -> Iterator[threading.Event]:
     """Show signs of life from a thread, on connections of its own, until the end of the block.
 
     The event that it gives is set when the job was taken over: then stop, nothing can be written any more. An error of
-    the database is no news of the lease (SQLite: the chunk under way holds the lock); the next beat tries again.
+    the database is no news of the lease (SQLite: the chunk under way holds the lock; no connection is free), and the
+    chunk meets it itself; the next beat tries again.
+
+    Where there is one connection for all (StaticPool, a database in memory) there are no beats: they would be part of
+    the chunk's transaction, and nobody else can see this database.
 
     Database: writes every third of the lease.
     """
     lost, end = threading.Event(), threading.Event()
+    with connect() as connection:
+        if isinstance(connection.engine.pool, StaticPool):
+            end.set()
 
     def beat() -> None:
         while not end.wait(lease.seconds / 3):
@@ -130,7 +150,7 @@ def beating(connect: Connect, lease: Lease) -> Iterator[threading.Event]:
             except LeaseLostError:
                 lost.set()
                 return
-            except OperationalError:
+            except (DBAPIError, PoolTimeoutError):
                 continue
 
     thread = threading.Thread(target=beat, name=f"sojourn heartbeat of {lease.name}", daemon=True)
@@ -175,18 +195,31 @@ def _claim(connect: Connect, found: Job, owner: Owner, lease: float) -> int | No
     }
     try:
         with connect() as connection:
+            _refuse_without_transactions(connection)
             return epoch if connection.execute(update(job).where(same).values(values)).rowcount == 1 else None
     except OperationalError as error:
-        if not _is_locked(error):
+        if not _is_in_use(error):
             raise
         return None  # whoever holds the lock on the job's row (or on all of SQLite) lives
 
 
-def _is_locked(error: OperationalError) -> bool:
-    """Whether a lock was not got in time: SQLite, PostgreSQL, MariaDB."""
+def _is_in_use(error: OperationalError) -> bool:
+    """Whether somebody else holds the row and does not give it up in time, or has just changed it."""
     original: Any = error.orig
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or (original.args or [None])[0]
-    return "is locked" in str(original) or code in {"55P03", 1205}
+    codes = {getattr(original, "sqlstate", None), getattr(original, "pgcode", None), *original.args[:1]}
+    return "is locked" in str(original) or not _IN_USE.isdisjoint(codes)
+
+
+def _refuse_without_transactions(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        # Its driver begins before a statement that may write, unless it is told to let each commit by itself.
+        connection.execute(delete(job).where(false()))
+        driver: Any = connection.connection.driver_connection
+        autocommit = getattr(driver, "in_transaction", True) is False
+    else:
+        autocommit = commits_each_statement(connection)
+    if autocommit:
+        raise NoTransactionError(connection.dialect.name, _LINES)
 
 
 def _now() -> int:
