@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.orm import aliased, defer, joinedload, selectinload
+from sqlalchemy.orm import aliased, defer, joinedload, selectinload, with_loader_criteria
 
 from sojourn.batch.keyset import Keyset, keyset_of
 from sojourn.errors import UnsuitableStatementError
@@ -355,3 +355,21 @@ def test_the_fingerprint_knows_the_statement_its_values_and_its_order() -> None:
     ]
     assert len(set(prints)) == len(prints)
     assert keyset_of(select(shop.Line).where(shop.Line.qty > 1), dialect).fingerprint == prints[0]
+
+
+def test_bounds_and_counts_are_of_the_class_alone_in_a_table_that_it_shares(database: Database) -> None:
+    database.create(inheritance.Base.metadata)
+    with database.session() as session:
+        session.add_all([inheritance.Dog(name="a"), inheritance.Cat(name="b"), inheritance.Puppy(name="c")])
+        session.flush()
+        session.add(inheritance.Cat(name="z"))
+        session.commit()
+        for order in ([], [inheritance.Dog.name]):
+            keyset = keyset_of(select(inheritance.Dog).order_by(*order), database.engine.dialect)
+            assert [one.name for one in in_chunks(session, keyset, 1)] == ["a", "c"]
+            assert session.scalar(keyset.count()) == 2
+        for left_out in "az":
+            criteria = with_loader_criteria(inheritance.Animal, inheritance.Animal.name != left_out)
+            keyset = keyset_of(select(inheritance.Animal).options(criteria), database.engine.dialect)
+            assert [one.name for one in in_chunks(session, keyset, 2)] == [one for one in "abcz" if one != left_out]
+            assert session.scalar(keyset.count()) == 3

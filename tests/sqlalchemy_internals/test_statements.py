@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Select, asc, desc, nulls_last, select, true
+from sqlalchemy.orm import joinedload, with_loader_criteria
 
-from sojourn.sqlalchemy_internals import orderings_of, shaping_of
+from sojourn.sqlalchemy_internals import criteria_of, orderings_of, shaping_of
 from tests.models.shop import Line
 
 
@@ -48,3 +49,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 def test_what_chooses_gathers_or_locks_rows_is_named_by_its_method(name: str) -> None:
     assert shaping_of(select(Line).where(Line.qty > 1).order_by(Line.id)) == []
     assert shaping_of(getattr(select(Line), name)(*ARGUMENTS[name])) == [name]
+
+
+def test_criteria_for_classes_are_told_from_loader_options() -> None:
+    criteria = with_loader_criteria(Line, Line.qty > 1)
+    assert criteria_of(select(Line).options(joinedload(Line.order), criteria)) == [criteria]
+    assert criteria_of(select(Line)) == []

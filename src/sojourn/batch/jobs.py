@@ -91,7 +91,7 @@ def ranges(connection: Connection, found: Job) -> list[Range]:
 
 
 def jobs_table(jobs: Sequence[Job], now: float) -> list[str]:
-    """The jobs as lines of text, one a job, with what this machine knows of their owners. `now` is in seconds since 1970.
+    """The jobs as lines of text, one a job, and what this machine knows of their owners. `now`: seconds since 1970.
 
     Database: none.
     """

@@ -29,7 +29,7 @@ from sojourn.mapping.blueprint import blueprint
 from sojourn.snapshot.codecs.numbers import BARE
 from sojourn.snapshot.codecs.scalars import SCALARS
 from sojourn.snapshot.codecs.tagged import FixedTags, tagged
-from sojourn.sqlalchemy_internals import shaping_of
+from sojourn.sqlalchemy_internals import criteria_of, shaping_of
 
 # MariaDB reads `(a, b) > (x, y)` row by row, without its index.
 _ROW_VALUES = {"sqlite", "postgresql"}
@@ -77,7 +77,8 @@ class Keyset:
         chosen = self._between(self._columns(self.mapper.primary_key), after, upto)
         if not self._is_alone:
             chosen = chosen.distinct()
-        return select(func.count()).select_from(chosen.subquery())
+        # Criteria for a class count for the whole statement; options of a subquery would be lost.
+        return select(func.count()).select_from(chosen.subquery()).options(*criteria_of(self.statement))
 
     def after(self, position: Position) -> ColumnElement[bool]:
         """The condition for rows behind a position. Pure."""

@@ -12,8 +12,8 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
 `OrderingList._order_entity` and its like;
 `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`; `Select._order_by_clauses`, `._limit_clause`,
-`._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`;
-`_label_reference`.
+`._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`,
+`._with_options`; `_label_reference`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -105,7 +105,7 @@ from sojourn.sqlalchemy_internals.sessions import (
     whereabouts,
 )
 from sojourn.sqlalchemy_internals.state import State
-from sojourn.sqlalchemy_internals.statements import Ordering, orderings_of, shaping_of
+from sojourn.sqlalchemy_internals.statements import Ordering, criteria_of, orderings_of, shaping_of
 from sojourn.sqlalchemy_internals.transactions import commits_each_statement
 from sojourn.sqlalchemy_internals.types import variant_for, variants_of
 from sojourn.sqlalchemy_internals.undo import Undo
@@ -142,6 +142,7 @@ __all__ = [
     "class_notes",
     "clear_parent",
     "commits_each_statement",
+    "criteria_of",
     "drop_parent",
     "eager_among",
     "eager_in_refresh",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, UnaryExpression
+from sqlalchemy.orm import LoaderCriteriaOption
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import Label, _label_reference
 
@@ -38,6 +39,11 @@ def shaping_of(statement: Select[Any]) -> list[str]:
         "with_for_update": statement._for_update_arg is not None,
     }
     return [name for name, there in found.items() if there]
+
+
+def criteria_of(statement: Select[Any]) -> list[LoaderCriteriaOption]:
+    """The criteria for whole classes among the options of a statement."""
+    return [option for option in statement._with_options if isinstance(option, LoaderCriteriaOption)]
 
 
 def _ordering(clause: Any) -> Ordering:
