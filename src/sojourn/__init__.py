@@ -39,6 +39,7 @@ from sojourn.session.patch import patch
 from sojourn.session.prefetch import prefetch
 from sojourn.session.refresh import refresh
 from sojourn.session.report import AttachReport, Merge, RefreshReport
+from sojourn.session.savepoint import Savepoint, savepoint
 from sojourn.snapshot import Limits, dumps, json_schema, loads, register_type, to_dict
 
 __version__ = version("sojourn")
@@ -65,6 +66,7 @@ __all__ = [
     "PayloadError",
     "PayloadFault",
     "RefreshReport",
+    "Savepoint",
     "SnapshotError",
     "SojournError",
     "UncommittedError",
@@ -83,6 +85,7 @@ __all__ = [
     "prefetch",
     "refresh",
     "register_type",
+    "savepoint",
     "state",
     "to_dict",
 ]

@@ -146,16 +146,20 @@ class WrongSessionError(SojournError):
 
 
 class NoTransactionError(SojournError):
-    """The engine commits each statement by itself, so no row can be held between reading and writing it.
+    """The engine commits each statement by itself, so no row can be held, and nothing be rolled back.
 
     `dialect` is the name of the database's dialect.
     """
 
-    def __init__(self, dialect: str, lines: str) -> None:
+    def __init__(
+        self,
+        dialect: str,
+        lines: str,
+        why: str = "between the SELECT of a row and its UPDATE somebody else may change it, and that change would be lost.",
+    ) -> None:
         self.dialect = dialect
         super().__init__(
-            f"The {dialect} connection commits each statement by itself: between the SELECT of a row and its UPDATE "
-            f"somebody else may change it, and that change would be lost. Give this session a connection with "
+            f"The {dialect} connection commits each statement by itself: {why} Give this session a connection with "
             f"transactions:\n{lines}\nNothing was changed."
         )
 

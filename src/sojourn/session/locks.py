@@ -100,6 +100,29 @@ _SQLITE_LINES = """\
     with Session(engine) as session: ..."""
 
 
+def keep_together(connection: Connection) -> None:
+    """Make sure that a SAVEPOINT on this connection will be inside of a transaction, which its RELEASE does not end.
+
+    pysqlite's legacy mode begins before the first write only. A SAVEPOINT before it would be the transaction itself.
+    Raises NoTransactionError where the connection has no transactions. Database: on SQLite, BEGIN where there is none.
+    """
+    if commits_each_statement(connection):
+        raise NoTransactionError(connection.dialect.name, _savepoint_lines(connection), _NO_SAVEPOINT)
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite" or getattr(driver, "in_transaction", True):
+        return
+    if getattr(driver, "autocommit", None) is True:
+        raise NoTransactionError(connection.dialect.name, _SQLITE_LINES, _NO_SAVEPOINT)
+    _control(connection, "BEGIN")
+
+
+_NO_SAVEPOINT = "what is written in the block is committed at once, and could not be rolled back."
+
+
+def _savepoint_lines(connection: Connection) -> str:
+    return _lines(connection).replace("attach(session, objs)", "with savepoint(session): ...")
+
+
 def _take_write_lock(connection: Connection, tables: Iterable[Table]) -> None:
     """Nobody else writes from now on. Before the first read: a later try fails at once if anybody has written since."""
     if not connection.in_transaction():

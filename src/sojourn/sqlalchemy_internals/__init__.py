@@ -14,6 +14,11 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`; `Select._order_by_clauses`, `._limit_clause`,
 `._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`,
 `._with_options`; `_label_reference`.
+`IdentityMap._dict`, `._modified`; `Session._new`, `._deleted`, `._transaction`, `._nested_transaction`,
+`._autobegin_t`, `._save_impl`, `._expunge_states`, `._before_attach`, `._after_attach`; `SessionTransaction._new`,
+`._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`; `Load.context` and its elements;
+`TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`;
+`RootTransaction._connection_rollback_impl`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
@@ -89,6 +94,8 @@ from sojourn.sqlalchemy_internals.options import (
     option_steps,
 )
 from sojourn.sqlalchemy_internals.reading import Loaded, Reader, Reading, make_reader, state_in
+from sojourn.sqlalchemy_internals.recall import Recall
+from sojourn.sqlalchemy_internals.savepoints import NestedTransaction, connections_of
 from sojourn.sqlalchemy_internals.sessions import (
     Whereabouts,
     attach_pending,
@@ -119,12 +126,14 @@ __all__ = [
     "Members",
     "Merging",
     "Numbering",
+    "NestedTransaction",
     "OptionStep",
     "REFERENCE",
     "ROOT",
     "Ordering",
     "Reader",
     "Reading",
+    "Recall",
     "State",
     "Undo",
     "Visit",
@@ -143,6 +152,7 @@ __all__ = [
     "clear_parent",
     "commits_each_statement",
     "criteria_of",
+    "connections_of",
     "drop_parent",
     "eager_among",
     "eager_in_refresh",

@@ -1,6 +1,8 @@
-"""Whether a connection holds a transaction open at all."""
+"""Whether a connection holds a transaction open at all, and the end of one that the database has ended."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,3 +22,17 @@ def commits_each_statement(connection: Connection) -> bool:
         return bool(ask(pooled))
     except NotImplementedError:
         return False
+
+
+def give_up(connection: Connection) -> None:
+    """Roll back a transaction that the database has ended by itself, and let nothing more go through its connection.
+
+    Without this the next statement would begin another transaction unnoticed, without what was written before. The
+    connection is of use again when whoever began the transaction rolls it back.
+    """
+    root: Any = connection.get_transaction()
+    if root is not None and root.is_active:
+        try:
+            root._connection_rollback_impl()
+        finally:
+            root.is_active = False

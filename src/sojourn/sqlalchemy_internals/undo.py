@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.collections import collection_adapter
+from sqlalchemy.orm.writeonly import WriteOnlyHistory
 
 from sojourn.sqlalchemy_internals.edits import members
 from sojourn.sqlalchemy_internals.state import State
 
 _MISSING = object()
-_SIMPLE = (
-    *("key", "expired", "modified", "session_id", "insert_order"),
-    *("_strong_obj", "_deleted", "_orphaned_outside_of_session"),
-)
-_BOXES = ("callables", "parents", "info", "_last_known_values")
+# What of a state's notes is changed in place, and what says nothing of its own.
+_BOXES = ("callables", "parents", "info", "_last_known_values", "_empty_collections")
+_DERIVED = ("attrs", "mapper", "_instance_dict")
 
 
 class Undo:
@@ -34,13 +33,17 @@ class Undo:
         self._new = set(session._new)
         self._deleted = dict(session._deleted)
         self._arrived: list[State] = []
-        self._remembered: dict[State, _Memento] = {}
+        self._remembered: dict[State, Memento] = {}
+
+    def __contains__(self, state: State) -> bool:
+        """Whether it is remembered."""
+        return state in self._remembered
 
     def remember(self, states: Iterable[State]) -> None:
         """Keep what these are like now, if it is not kept already."""
         for state in states:
             if state not in self._remembered:
-                self._remembered[state] = _Memento(state)
+                self._remembered[state] = Memento(state)
 
     def arrived(self, states: Iterable[State]) -> None:
         """These have come into the session since: they shall go again."""
@@ -55,56 +58,84 @@ class Undo:
         session._expunge_states([*newcomers, *(one for one in self._arrived if one.session_id == session.hash_key)])
         for memento in self._remembered.values():
             memento.put_back()
+            state = memento.state
+            instance_map: Any = state._instance_dict()
+            if instance_map is not None and state.key is not None:
+                (instance_map._modified.add if state.modified else instance_map._modified.discard)(state)
 
 
-class _Memento:
+class Memento:
+    """What one object is like: its attributes, its collections, and all that SQLAlchemy knows of it.
+
+    It holds the object, so that it is still there to be put back. It does not hold its place in an identity map.
+    """
+
+    __slots__ = ("collections", "committed", "expired", "kept", "obj", "state", "values")
+
     def __init__(self, state: State) -> None:
         self.state = state
         self.obj = state.obj()
-        kept = state.__dict__
-        self.values = dict(state.dict)
+        self.values = values = state.dict.copy()
+        self.kept = kept = state.__dict__.copy()
+        for name in _BOXES:
+            if name in kept:
+                kept[name] = copy.copy(kept[name])
+        if kept.get("_pending_mutations"):
+            kept["_pending_mutations"] = {key: _copied(value) for key, value in kept["_pending_mutations"].items()}
         self.collections = [
-            (value, dict(value) if isinstance(value, dict) else list(members(value)))
-            for key, value in self.values.items()
-            if value is not None
-            and key in state.manager
-            and cast(Any, state.manager[key].impl).collection
-            and hasattr(value, "_sa_adapter")
+            _Members(values[key])
+            for key in state.manager._collection_impl_keys
+            if getattr(values.get(key), "_sa_adapter", None) is not None
         ]
-        self.simple = {name: kept.get(name, _MISSING) for name in _SIMPLE}
-        self.boxes = {name: copy.copy(kept[name]) if name in kept else _MISSING for name in _BOXES}
-        self.expired = set(state.expired_attributes)
-        self.committed = {
-            key: _copied(value) if hasattr(value, "added_items") else value
-            for key, value in state.committed_state.items()
-        }
-        pending = kept.get("_pending_mutations")
-        self.pending = None if pending is None else {key: _copied(value) for key, value in pending.items()}
+        if kept.get("_empty_collections"):
+            self.collections += [_Members(value) for value in kept["_empty_collections"].values()]
+        self.expired = state.expired_attributes.copy()
+        self.committed = state.committed_state.copy()
+        for key, value in self.committed.items():
+            if isinstance(value, WriteOnlyHistory):
+                self.committed[key] = _copied(value)
 
     def put_back(self) -> None:
-        state, kept = self.state, self.state.__dict__
-        loaded = state.dict
+        """The object is as it was. Its place in the identity map, and whether that knows it as modified, stay."""
+        state, kept, loaded = self.state, self.state.__dict__, self.state.dict
+        for key, value in loaded.items():
+            if isinstance(value, MutableBase) and value is not self.values.get(key):
+                value._parents.pop(state, None)
         loaded.clear()
         loaded.update(self.values)
-        for collection, held in self.collections:
-            _refill(collection, held)
-        for name, value in (*self.simple.items(), *self.boxes.items()):
-            if value is _MISSING:
-                kept.pop(name, None)
-            else:
-                kept[name] = value
+        for members_ in self.collections:
+            members_.put_back()
+        place = kept.get("_instance_dict", _MISSING)
+        kept.clear()
+        kept.update(self.kept)
+        for name in _DERIVED:
+            kept.pop(name, None)
+        if place is not _MISSING:
+            kept["_instance_dict"] = place
         state.expired_attributes = self.expired
         state.committed_state = self.committed
-        if self.pending is None:
-            kept.pop("_pending_mutations", None)
-        else:
-            kept["_pending_mutations"] = self.pending
-        instance_map: Any = state._instance_dict()
-        if instance_map is not None and state.key is not None:
-            (instance_map._modified.add if state.modified else instance_map._modified.discard)(state)
         for key, value in self.values.items():
             if isinstance(value, MutableBase):
                 value._parents[state] = key
+
+
+class _Members:
+    """A collection and what was in it."""
+
+    __slots__ = ("adapter", "collection", "flags", "held")
+
+    def __init__(self, collection: Any) -> None:
+        self.collection = collection
+        self.adapter: Any = collection_adapter(collection)
+        self.flags = self.adapter.invalidated, self.adapter.empty
+        self.held = dict(collection) if isinstance(collection, dict) else list(members(collection))
+
+    def put_back(self) -> None:
+        adapter = self.adapter
+        self.collection._sa_adapter = adapter  # a collection that another one takes the place of loses it
+        adapter.invalidated = adapter.empty = False
+        _refill(self.collection, self.held)
+        adapter.invalidated, adapter.empty = self.flags
 
 
 def _copied(history: Any) -> Any:
@@ -117,8 +148,6 @@ def _copied(history: Any) -> Any:
 
 
 def _refill(collection: Any, held: Any) -> None:
-    adapter: Any = collection_adapter(collection)
-    adapter.invalidated = False
     if isinstance(collection, list):
         list.__setitem__(collection, slice(None), held)
     elif isinstance(collection, set):
@@ -128,5 +157,6 @@ def _refill(collection: Any, held: Any) -> None:
         dict.clear(collection)
         dict.update(collection, held)
     else:
+        adapter: Any = collection_adapter(collection)
         adapter.clear_without_event()
         adapter.append_multiple_without_event(held)
