@@ -48,8 +48,16 @@ def differences(before: Look, after: Look) -> list[str]:
         if now is None:
             told.append(f"{held['class']} is gone")
             continue
-        told += [f"{held['class']}.{name}: {held[name]} became {now[name]}" for name in held if held[name] != now[name]]
+        for name in held:
+            if held[name] != now[name]:
+                told.append(f"{held['class']}.{name}: {_apart(held[name], now[name])}")
     return told
+
+
+def _apart(held: Any, now: Any) -> str:
+    if isinstance(held, dict):
+        return ", ".join(f"{key}: {held.get(key)} became {now.get(key)}" for key in held | now if held.get(key) != now.get(key))
+    return f"{held} became {now}"
 
 
 def _object(obj: Any) -> dict[str, Any]:
@@ -67,7 +75,11 @@ def _object(obj: Any) -> dict[str, Any]:
 
 
 def _history(state: Any, key: str) -> Any:
-    return tuple([_value(one) for one in part] for part in state.attrs[key].history)
+    # A composite in a history is made for it.
+    return tuple(
+        [one.__composite_values__() if hasattr(one, "__composite_values__") else _value(one) for one in part]
+        for part in state.attrs[key].history
+    )
 
 
 def _value(value: Any) -> Any:

@@ -34,7 +34,7 @@ class Savepoint:
             keep_together(connection)
         with collector_paused():
             self._memory = _Memory(session)
-        self._transaction = NestedTransaction(session, keep_together)
+        self._transaction = NestedTransaction(session, keep_together, self._memory.untie)
         self._transaction.__enter__()
         try:
             self._transaction.join()
@@ -91,6 +91,9 @@ class _Memory:
             self._remember_in_place(state)
         event.listen(session, "before_attach", self._joins, insert=True)
         self._listens = True
+
+    def untie(self) -> None:
+        self._recall.untie()
 
     def restore(self) -> None:
         self.forget()

@@ -41,6 +41,12 @@ class Recall(Undo):
         """Who is remembered."""
         return list(self._remembered)
 
+    def untie(self) -> None:
+        """Changes in place of the values that were set meanwhile are no edits any more. To be called before a rollback
+        expires them."""
+        for memento in self._remembered.values():
+            memento.untie()
+
     def restore(self) -> None:
         """Everything is as it was; session events tell where an object goes that SQLAlchemy's rollback left elsewhere.
 

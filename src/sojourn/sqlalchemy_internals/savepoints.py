@@ -22,22 +22,28 @@ from sojourn.sqlalchemy_internals.transactions import give_up
 class NestedTransaction(SessionTransaction):
     """A SAVEPOINT on each connection of a session: those that it has now, and those that join it later.
 
-    `ready` is called with each connection before its SAVEPOINT. Raises what it raises.
+    `ready` is called with each connection before its SAVEPOINT, `going_back` before SQLAlchemy's rollback touches the
+    objects. Raises what these raise.
     """
 
     cause: BaseException | None = None
 
-    def __init__(self, session: Session, ready: Callable[[Connection], None]) -> None:
+    def __init__(self, session: Session, ready: Callable[[Connection], None], going_back: Callable[[], None]) -> None:
         parent = session._autobegin_t()
         if not parent.is_active:
             parent._raise_for_prerequisite_state("begin_nested", parent._state)
         self._ready = ready
+        self._going_back = going_back
         super().__init__(session, SessionTransactionOrigin.BEGIN_NESTED, parent)
         session._nested_transaction = self
 
     def _take_snapshot(self) -> None:
         self._new, self._deleted = WeakKeyDictionary(), WeakKeyDictionary()
         self._dirty, self._key_switches = WeakKeyDictionary(), WeakKeyDictionary()
+
+    def _restore_snapshot(self, dirty_only: bool = False) -> None:
+        self._going_back()
+        super()._restore_snapshot(dirty_only)
 
     def _connection_for_bind(self, bind: Any, execution_options: Any) -> Connection:
         if bind in self._connections:

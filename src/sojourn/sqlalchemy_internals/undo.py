@@ -95,12 +95,16 @@ class Memento:
             if isinstance(value, WriteOnlyHistory):
                 self.committed[key] = _copied(value)
 
+    def untie(self) -> None:
+        """The values that the object did not hold are not its own any more, if they track changes in place."""
+        for key, value in self.state.dict.items():
+            if isinstance(value, MutableBase) and value is not self.values.get(key):
+                value._parents.pop(self.state, None)
+
     def put_back(self) -> None:
         """The object is as it was. Its place in the identity map, and whether that knows it as modified, stay."""
         state, kept, loaded = self.state, self.state.__dict__, self.state.dict
-        for key, value in loaded.items():
-            if isinstance(value, MutableBase) and value is not self.values.get(key):
-                value._parents.pop(state, None)
+        self.untie()
         loaded.clear()
         loaded.update(self.values)
         for members_ in self.collections:
