@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import selectinload
 
 from sojourn import PayloadError, changes, clone, discard, dumps, loads, state
-from sojourn.asyncio import attach, detach, merge, patch, prefetch, refresh
+from sojourn.asyncio import attach, detach, merge, patch, prefetch, refresh, savepoint
 from tests.databases import Database
 from tests.models.shop import Base, Customer, Line, Order, fill
+from tests.session.observing import raised
 
 SHAPE = selectinload(Customer.orders).selectinload(Order.lines)
 
@@ -106,6 +115,47 @@ def test_refresh_fills_what_a_commit_expired_and_keeps_edits(database: Database)
             assert changes(customer)["city"].new == "Ghent"  # type: ignore[union-attr]  # a column's change
 
     in_async(database, story)
+
+
+def test_a_block_that_fails_leaves_database_and_objects_as_before(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        async with AsyncSession(engine) as session:
+            customer = await session.get_one(Customer, 1)
+            customer.city = "before"
+            with raised(IntegrityError):
+                async with savepoint(session):
+                    customer.name = "inside"
+                    await session.flush()
+                    session.add(Customer(name="without an address"))
+            assert set(changes(customer)) == {"city"}
+            async with savepoint(session) as block:
+                customer.name = "inside"
+                await session.flush()
+                await block.rollback()
+            assert set(changes(customer)) == {"city"}
+            async with savepoint(session):
+                customer.name = "kept"
+            await session.commit()
+        async with AsyncSession(engine) as session:
+            customer = await session.get_one(Customer, 1)
+            assert (customer.name, customer.city) == ("kept", "before")
+
+    in_async(database, story)
+
+
+def test_a_block_works_in_the_legacy_mode_of_aiosqlite(tmp_path: Path) -> None:
+    async def story() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/legacy.sqlite")
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(engine) as session:
+            async with savepoint(session):
+                session.add(Customer(name="a", email="b", balance=1))
+            await session.rollback()
+            assert (await session.scalars(select(Customer))).all() == []
+        await engine.dispose()
+
+    asyncio.run(story())
 
 
 def test_what_needs_no_database_needs_no_await(database: Database) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import wraps
+from types import TracebackType
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -22,6 +23,7 @@ from sojourn.session.merge import merge as _merge
 from sojourn.session.patch import patch as _patch
 from sojourn.session.prefetch import prefetch as _prefetch
 from sojourn.session.refresh import refresh as _refresh
+from sojourn.session.savepoint import savepoint as _savepoint
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +31,7 @@ T = TypeVar("T")
 
 AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
 
-__all__ = ["attach", "detach", "merge", "patch", "prefetch", "refresh"]
+__all__ = ["attach", "detach", "merge", "patch", "prefetch", "refresh", "savepoint"]
 
 
 def _awaited(verb: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[AnyAsyncSession, P], Awaitable[R]]:
@@ -90,3 +92,34 @@ merge = cast(_Merge, _awaited(_merge))
 patch = _awaited(_patch)
 prefetch = _awaited(_prefetch)
 refresh = _awaited(_refresh)
+
+
+class AsyncSavepoint:
+    """The block of `async with savepoint(session)`. `async with savepoint(session) as block` gives it a name."""
+
+    def __init__(self, session: AnyAsyncSession) -> None:
+        self._session = _plain(session)
+        self._block = _savepoint(self._session.sync_session)
+
+    # A block cannot stay inside of one run_sync: it is entered in one and left in another.
+
+    async def __aenter__(self) -> AsyncSavepoint:
+        await self._session.run_sync(lambda _: self._block.__enter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        return await self._session.run_sync(lambda _: self._block.__exit__(kind, error, trace))
+
+    async def rollback(self) -> None:
+        """Go back now, database and objects, and let the block be left without an error.
+
+        Until it is left the session executes nothing more. Database: ROLLBACK TO SAVEPOINT.
+        """
+        await self._session.run_sync(lambda _: self._block.rollback())
+
+
+@wraps(_savepoint)
+def savepoint(session: AnyAsyncSession) -> AsyncSavepoint:
+    return AsyncSavepoint(session)

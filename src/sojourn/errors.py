@@ -155,7 +155,8 @@ class NoTransactionError(SojournError):
         self,
         dialect: str,
         lines: str,
-        why: str = "between the SELECT of a row and its UPDATE somebody else may change it, and that change would be lost.",
+        why: str = "between the SELECT of a row and its UPDATE somebody else may change it, and that change would be "
+        "lost.",
     ) -> None:
         self.dialect = dialect
         super().__init__(

@@ -7,7 +7,7 @@ each side. Work that makes no sense for an object (a member of something that ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, select, update
@@ -53,12 +53,18 @@ class Side:
         """What is in the database, as this transaction sees it; without a flush."""
         connection = self.session.connection()
         return {
-            table.name: sorted(map(repr, connection.execute(select(table)).all())) for table in Base.metadata.sorted_tables
+            table.name: sorted(map(repr, connection.execute(select(table)).all()))
+            for table in Base.metadata.sorted_tables
         }
 
     def do(self, what: str, a: int, b: int, c: int) -> None:
         """One piece of work; a, b and c say which objects and what value."""
         getattr(self, f"_{what}")(a, b, c)
+
+    def do_all(self, work: Iterable[tuple[str, int, int, int]]) -> None:
+        """Several pieces."""
+        for step in work:
+            self.do(*step)
 
     def _note(self, _: Connection, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
         if statement.lstrip().startswith(("INSERT", "UPDATE", "DELETE")):
@@ -107,8 +113,8 @@ class Side:
             self.objs.append(self.session.merge(one))
 
     def _get(self, a: int, b: int, c: int) -> None:
-        class_ = CLASSES[a % len(CLASSES)]
-        keys: list[Any] = self.session.scalars(select(inspect(class_).primary_key[0]).order_by("1")).all()  # type: ignore[assignment]  # of any type
+        class_: Any = CLASSES[a % len(CLASSES)]
+        keys = self.session.scalars(select(inspect(class_).primary_key[0]).order_by("1")).all()
         if keys:
             one = self.session.get(class_, keys[b % len(keys)])
             if one is not None and not any(one is known for known in self.objs):
@@ -297,7 +303,10 @@ WORK = tuple(
     sorted(
         name.removeprefix("_")
         for name, one in vars(Side).items()
-        if name.startswith("_") and not name.startswith("__") and name not in ("_note", "_any", "_set_aside") and callable(one)
+        if name.startswith("_")
+        and not name.startswith("__")
+        and name not in ("_note", "_any", "_set_aside")
+        and callable(one)
     )
 )
 

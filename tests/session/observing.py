@@ -1,6 +1,6 @@
 """What a session and some objects look like from outside, deep enough that two looks are equal only where nothing
-changed. It reads `__dict__`, the histories of `inspect(obj).attrs`, and the sets of the session; it knows nothing of how
-sojourn remembers.
+changed. It reads `__dict__`, the histories of `inspect(obj).attrs`, and the sets of the session; it knows nothing of
+how sojourn remembers.
 
 An object is told by who it is (its `id`), not by what it holds; so are collections. Values that can change in place are
 copied.
@@ -9,14 +9,23 @@ copied.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.collections import collection_adapter
 
 Look = dict[str, Any]
+
+
+@contextmanager
+def raised(kind: type[BaseException], match: str | None = None) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+    """`pytest.raises` around a whole block of work that fails somewhere."""
+    with pytest.raises(kind, match=match) as caught:
+        yield caught
 
 
 def look(session: Session, objs: Iterable[Any]) -> Look:
@@ -27,7 +36,7 @@ def look(session: Session, objs: Iterable[Any]) -> Look:
             "new": [id(one) for one in session._new.values()],
             "dirty": {id(one) for one in session.dirty},
             "deleted": {id(one) for one in session.deleted},
-            "identities": {key: id(one) for key, one in session.identity_map.items()},
+            "identities": {inspect(one).key: id(one) for one in session.identity_map.values()},
             "objects": {key: _object(one) for key, one in known.items()},
             "alive": list(known.values()),  # so that no other object gets the id of one of these
         }
@@ -48,15 +57,15 @@ def differences(before: Look, after: Look) -> list[str]:
         if now is None:
             told.append(f"{held['class']} is gone")
             continue
-        for name in held:
-            if held[name] != now[name]:
-                told.append(f"{held['class']}.{name}: {_apart(held[name], now[name])}")
+        told += [f"{held['class']}.{name}: {_apart(held[name], now[name])}" for name in held if held[name] != now[name]]
     return told
 
 
 def _apart(held: Any, now: Any) -> str:
     if isinstance(held, dict):
-        return ", ".join(f"{key}: {held.get(key)} became {now.get(key)}" for key in held | now if held.get(key) != now.get(key))
+        return ", ".join(
+            f"{key}: {held.get(key)} became {now.get(key)}" for key in held | now if held.get(key) != now.get(key)
+        )
     return f"{held} became {now}"
 
 
@@ -64,12 +73,14 @@ def _object(obj: Any) -> dict[str, Any]:
     state = inspect(obj)
     return {
         "class": type(obj).__name__,
-        "phase": [name for name in ("transient", "pending", "persistent", "deleted", "detached") if getattr(state, name)],
+        "phase": [
+            name for name in ("transient", "pending", "persistent", "deleted", "detached") if getattr(state, name)
+        ],
         "key": state.key,
         "modified": state.modified,
         "expired": (state.expired, set(state.expired_attributes), state.unloaded),
         "values": {key: _value(value) for key, value in vars(obj).items() if key != "_sa_instance_state"},
-        "histories": {key: _history(state, key) for key in state.attrs.keys()},
+        "histories": {key: _history(state, key) for key, _ in state.attrs.items()},
         "plain": {key: type(value).__name__ for key, value in vars(obj).items()},
     }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,7 +30,7 @@ FEW = settings().max_examples == 100  # in the suite; a profile for long runs as
 done = {"steps": 0, "blocks that failed": 0}
 
 
-class Failure(Exception):
+class WorkError(Exception):
     """What goes wrong in a block."""
 
 
@@ -82,7 +81,7 @@ class Blocks(RuleBasedStateMachine):
     @rule()
     def fail(self) -> None:
         done["steps"] += 1
-        self._fail(Failure())
+        self._fail(WorkError())
 
     @precondition(lambda self: self.blocks)
     @rule()
@@ -104,7 +103,7 @@ class Blocks(RuleBasedStateMachine):
         elif self.blocks:
             self.blocks[-1].work += [*block.work, ("flush", 0, 0, 0)]
         else:
-            self._together(None, lambda: [self.twin.do(*step) for step in (*block.work, ("flush", 0, 0, 0))])
+            self._together(None, lambda: self.twin.do_all((*block.work, ("flush", 0, 0, 0))))
 
     @precondition(lambda self: not self.blocks)
     @rule(commit=st.booleans())
@@ -115,7 +114,7 @@ class Blocks(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         while self.blocks:
-            self._fail(Failure())
+            self._fail(WorkError())
         self._together(_try(self.side.session.flush), self.twin.session.flush)
         self.side.close()
         self.twin.close()
@@ -157,7 +156,7 @@ def _try(work: Callable[[], object]) -> BaseException | None:
 def test_random_work_in_blocks_that_fail_leaves_no_trace(request: pytest.FixtureRequest) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # much of the work makes little sense
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis leaves it untyped
+        run_state_machine_as_test(
             Blocks,
             settings=settings(
                 max_examples=40 if FEW else 1_000,

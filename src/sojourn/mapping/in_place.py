@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy.ext.mutable import MutableBase, MutableDict, MutableList, MutableSet
 
+from sojourn.errors import UNKNOWN
 from sojourn.mapping.base import copied
 from sojourn.mapping.blueprint import Blueprint
-from sojourn.sqlalchemy_internals import State, edited_keys, track_mutable
+from sojourn.sqlalchemy_internals import State, base_of, edited_keys, replace_base, track_mutable
 
 _BOXES = frozenset({dict, list, set, MutableDict, MutableList, MutableSet})
 _NOTHING = object()
@@ -65,7 +66,7 @@ class InPlace:
                 self._state.dict[key] = value
                 track_mutable(self._state, key, held, value)
         for key, contents in self._base.items():
-            self._state.committed_state[key] = contents.put_back()
+            replace_base(self._state, key, contents.put_back())
 
 
 def changeable(plan: Blueprint) -> tuple[str, ...]:
@@ -79,7 +80,8 @@ def in_place(state: State, keys: tuple[str, ...], plan: Blueprint) -> InPlace | 
     Raises what copy.deepcopy raises on a value that cannot be copied.
     """
     values = _contents(state.dict, keys, plan)
-    base = _contents(state.committed_state, keys, plan) if edited_keys(state) else {}
+    edited = edited_keys(state)
+    base = _contents({key: base_of(state, key) for key in keys if key in edited}, keys, plan) if edited else {}
     return InPlace(state, values, base) if values or base else None
 
 
@@ -87,7 +89,7 @@ def _contents(held: Mapping[str, Any], keys: tuple[str, ...], plan: Blueprint) -
     found = {}
     for key in keys:
         value = held.get(key)
-        if value is None:
+        if value is None or value is UNKNOWN:
             continue
         contents = contents_of(value, whole=key in plan.composites)
         if contents is not None:

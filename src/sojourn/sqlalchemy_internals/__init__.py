@@ -16,8 +16,8 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._with_options`; `_label_reference`.
 `IdentityMap._dict`, `._modified`; `Session._new`, `._deleted`, `._transaction`, `._nested_transaction`,
 `._autobegin_t`, `._save_impl`, `._expunge_states`, `._before_attach`, `._after_attach`; `SessionTransaction._new`,
-`._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`; `Load.context` and its elements;
-`TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`;
+`._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`; `Load.context`
+and its elements; `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`;
 `RootTransaction._connection_rollback_impl`.
 """
 
@@ -45,6 +45,7 @@ from sojourn.sqlalchemy_internals.edits import (
     pending_mutations,
     put_collection,
     refill,
+    replace_base,
     set_base,
     set_parent,
     settle,
@@ -199,6 +200,7 @@ __all__ = [
     "put_collection",
     "reads_old",
     "refill",
+    "replace_base",
     "sessions_of",
     "set_base",
     "set_parent",

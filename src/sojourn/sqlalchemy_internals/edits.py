@@ -82,6 +82,11 @@ def set_base(state: State, key: str, base: Any) -> None:
         mark_modified(state)
 
 
+def replace_base(state: State, key: str, base: Any) -> None:
+    """Another base for an edit that is recorded already."""
+    state.committed_state[key] = base
+
+
 def mark_modified(state: State) -> None:
     """Tell the state (and its session, where it has one) that it holds an edit."""
     state._modified_event(state.dict, None, NO_VALUE)
