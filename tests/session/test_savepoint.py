@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, inspect, select, text, update
+from sqlalchemy import event, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import Session, make_transient, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
-from sojourn import NoTransactionError, changes, savepoint, state
+from sojourn import changes, savepoint, state
 from tests.databases import Database
 from tests.models import columns, inheritance, keys, odd, relations, shop
 from tests.models.shop import Customer, Line, Order
@@ -606,9 +606,8 @@ def test_the_end_of_the_whole_transaction_inside_is_the_end_of_the_block(session
     with raised(WorkError), savepoint(session):
         customer.city = "inside"
         getattr(session, end)()
-        session.add(ada())
         with pytest.raises(InvalidRequestError, match="complete the context manager"):
-            session.flush()
+            session.add(ada())
         session.expunge_all()
         raise WorkError
     kept = session.execute(text("SELECT name, city FROM customer WHERE id = 1")).one()
@@ -647,105 +646,3 @@ def test_session_events_tell_the_way_back(session: Session) -> None:
         ("soft", True),
         ("transient_to_pending", pending),
     ]
-
-
-def _legacy(kind: str, path: Any) -> Engine:
-    return create_engine("sqlite://" if kind == "memory" else f"sqlite:///{path}")
-
-
-@pytest.mark.parametrize("kind", ["file", "memory"])
-def test_a_database_in_the_legacy_mode_of_pysqlite_goes_back_too(kind: str, tmp_path: Any) -> None:
-    engine = _legacy(kind, tmp_path / "legacy.sqlite")
-    shop.Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        session.add(ada(name="first"))
-        session.commit()
-        with savepoint(session):
-            session.add(ada(name="kept"))
-        session.rollback()  # the RELEASE committed nothing
-        assert session.scalars(select(Customer.name)).all() == ["first"]
-        session.add(ada(name="second"))
-        with raised(WorkError), savepoint(session):
-            session.flush()
-            raise WorkError
-        session.commit()
-        assert session.scalars(select(Customer.name).order_by(Customer.id)).all() == ["first", "second"]
-    engine.dispose()
-
-
-def test_a_connection_that_commits_each_statement_is_refused(database: Database) -> None:
-    database.create(shop.Base.metadata)
-    with Session(database.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
-        customer = ada()
-        session.add(customer)
-        session.connection()
-        before = look(session, [])
-        with raised(NoTransactionError, match="with savepoint"), savepoint(session):
-            pass
-        assert differences(before, look(session, [])) == []
-        session.rollback()
-        session.add(customer)
-        with raised(NoTransactionError), savepoint(session):  # a connection that joins inside
-            session.flush()
-        assert list(session.new) == [customer]
-        session.expunge_all()
-
-
-def test_every_connection_of_the_session_has_a_savepoint_also_one_that_joins_inside(tmp_path: Any) -> None:
-    one, two = create_engine(f"sqlite:///{tmp_path}/one"), create_engine(f"sqlite:///{tmp_path}/two")
-    shop.Base.metadata.create_all(one)
-    relations.Base.metadata.create_all(two)
-    with Session(binds={shop.Base: one, relations.Base: two}) as session:
-        session.execute(select(Customer))
-        tag = relations.Tag(name="before")
-        session.add(tag)
-
-        def work() -> None:
-            session.add(ada())
-            session.flush()
-            session.connection(bind_arguments={"mapper": Customer}).execute(text("DELETE FROM customer"))
-            assert session.scalars(select(relations.Tag.name)).all() == ["before"]
-
-        fails(session, work)
-        with raised(WorkError), savepoint(session):
-            session.add(relations.Tag(name="inside"))
-            session.flush()
-            raise WorkError
-        session.commit()
-        assert session.scalars(select(relations.Tag.name)).all() == ["before"]
-        assert session.scalars(select(Customer)).all() == []
-    one.dispose()
-    two.dispose()
-
-
-def test_what_goes_through_the_connection_itself_goes_back_too(database: Database) -> None:
-    database.create(shop.Base.metadata)
-    with database.session() as session:
-        connection = session.connection()
-        with raised(WorkError), savepoint(session):
-            connection.execute(text("INSERT INTO customer (id, name, email, balance) VALUES (1, 'a', 'b', 1)"))
-            raise WorkError
-        assert session.scalars(select(Customer)).all() == []
-
-
-def test_when_the_database_has_ended_the_transaction_the_error_is_itself_and_the_session_waits(
-    session: Session,
-) -> None:
-    session.execute(
-        text("CREATE TRIGGER no BEFORE INSERT ON customer_order BEGIN SELECT RAISE(ROLLBACK, 'all is lost'); END")
-    )
-    session.commit()
-    customer = session.get_one(Customer, 1)
-    customer.name = "flushed"
-    session.flush()
-    customer.city = "before"
-    before = look(session, [])
-    with raised(IntegrityError, match="all is lost") as caught, savepoint(session):
-        session.add(Order(customer_id=1, number="N", status="s", placed_at=shop.FIRST_DAY))
-        session.flush()
-    assert "ended the whole transaction" in caught.value.__notes__[0]
-    assert differences(before, look(session, [])) == []
-    with pytest.raises(PendingRollbackError):  # nothing goes on without what was flushed before
-        session.commit()
-    session.rollback()
-    assert (customer.name, customer.city) == ("Customer 1", "Bergen")
