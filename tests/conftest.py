@@ -114,13 +114,16 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which SQLAlchemy the counts belong to, and how many tests ran on each database."""
+    """Say which SQLAlchemy the counts belong to, how many tests ran on each database, and what a test has to tell."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    told = []
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, ()):
             # A module that could not be collected has no properties.
             properties = dict(getattr(report, "user_properties", ()))
             counts[properties.get("database", "no database")][outcome] += 1
+            if "told" in properties:
+                told.append(properties["told"])
     terminalreporter.section(f"SQLAlchemy {sqlalchemy.__version__} on Python {platform.python_version()}")
     for name in (*NAMES, "no database"):
         if name in counts:
@@ -129,3 +132,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("passed", ()):
         if steps := dict(getattr(report, "user_properties", ())).get("steps"):
             terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {steps}")
+    for line in told:
+        terminalreporter.write_line(line)

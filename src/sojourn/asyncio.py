@@ -115,7 +115,8 @@ class AsyncSavepoint:
     async def rollback(self) -> None:
         """Go back now, database and objects, and let the block be left without an error.
 
-        Until it is left the session executes nothing more. Database: ROLLBACK TO SAVEPOINT.
+        Until it is left the session executes nothing more. Does nothing after the block's end. Database: ROLLBACK TO
+        SAVEPOINT.
         """
         await self._session.run_sync(lambda _: self._block.rollback())
 

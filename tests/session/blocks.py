@@ -42,8 +42,10 @@ class Side:
         event.listen(self.engine, "before_cursor_execute", self._note)
         Base.metadata.create_all(self.engine)
         self.session = Session(self.engine)
-        self.objs: list[Any] = []
+        self.objs: list[Any] = _some()  # told by their places here
         self.waiting: list[Any] = []  # in no session, and referred to by none of its objects
+        self.session.add_all(self.objs)
+        self.session.commit()
 
     def close(self) -> None:
         self.session.close()
@@ -289,6 +291,19 @@ class Side:
             nested.commit()
         else:
             nested.rollback()
+
+
+def _some() -> list[Any]:
+    """What there is at first: two teams, and some of everything that a team has."""
+    tags = [Tag(name="name 1"), Tag(name="tag 2"), Tag(name="tag 3")]
+    members = [Member(name="name 2"), Lead(name="lead", since=1), Member(name="third")]
+    badges = [Badge(kind="kind 0"), Badge(kind="kind 1")]
+    first = Team(code="c1", name="name 3", plain={"a": [1]}, tracked={"a": 1}, place=Place(1, 1), captain=tags[0])
+    second = Team(code="c2", plain=[], tracked={}, place=Place(2, 2), members=members[2:], tags={tags[2]})
+    first.members, first.tags = members[:2], set(tags[:2])
+    first.badges = {badge.kind: badge for badge in badges}
+    late: list[Any] = [Note(name="note", team=first), Log(name="log", team=first)]
+    return [first, second, *members, *tags, *badges, *late]
 
 
 def _referred_to(obj: Any) -> list[Any]:

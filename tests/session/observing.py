@@ -80,17 +80,23 @@ def _object(obj: Any) -> dict[str, Any]:
         "modified": state.modified,
         "expired": (state.expired, set(state.expired_attributes), state.unloaded),
         "values": {key: _value(value) for key, value in vars(obj).items() if key != "_sa_instance_state"},
-        "histories": {key: _history(state, key) for key, _ in state.attrs.items()},
+        "histories": {
+            key: _history(state, key)
+            for key, _ in state.attrs.items()
+            if key not in state.mapper.composites or key in vars(obj)  # the history of a composite loads it
+        },
         "plain": {key: type(value).__name__ for key, value in vars(obj).items()},
     }
 
 
 def _history(state: Any, key: str) -> Any:
+    history = tuple([_in_history(one) for one in part] for part in state.attrs[key].history)
+    return tuple(map(sorted, history)) if isinstance(state.dict.get(key), set) else history  # a set has no order
+
+
+def _in_history(value: Any) -> Any:
     # A composite in a history is made for it.
-    return tuple(
-        [one.__composite_values__() if hasattr(one, "__composite_values__") else _value(one) for one in part]
-        for part in state.attrs[key].history
-    )
+    return value.__composite_values__() if hasattr(value, "__composite_values__") else _value(value)
 
 
 def _value(value: Any) -> Any:

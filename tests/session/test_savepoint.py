@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackE
 from sqlalchemy.orm import Session, make_transient, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
-from sojourn import changes, savepoint, state
+from sojourn import attach, changes, detach, discard, merge, patch, prefetch, refresh, savepoint, state
 from tests.databases import Database
 from tests.models import columns, inheritance, keys, odd, relations, shop
 from tests.models.shop import Customer, Line, Order
@@ -195,12 +195,13 @@ def test_an_object_that_went_into_another_session_comes_back(session: Session, s
 
 def test_an_object_that_nobody_refers_to_is_there_until_the_block_ends(session: Session) -> None:
     customer = session.get_one(Customer, 1)
-    with savepoint(session):
+    with savepoint(session) as block:
         del customer
         gc.collect()
         assert [type(one) for one in session] == [Customer]
     gc.collect()
     assert list(session) == []
+    block.rollback()  # it is over
 
 
 def test_what_was_loaded_inside_stays_and_is_read_again(session: Session) -> None:
@@ -211,6 +212,37 @@ def test_what_was_loaded_inside_stays_and_is_read_again(session: Session) -> Non
         raise WorkError
     assert state(customer).loaded == frozenset()
     assert customer.name == "Customer 1"
+
+
+def test_an_object_that_came_home_inside_is_away_again_with_its_edits_and_can_come_home_again(session: Session) -> None:
+    [customer] = detach(session, session.get_one(Customer, 1), selectinload(Customer.orders))
+    customer.name = "away"
+    customer.orders.append(Order(number="N", status="s", placed_at=shop.FIRST_DAY))
+
+    def work() -> None:
+        attach(session, customer)
+        session.flush()
+
+    fails(session, work, customer, *customer.orders)
+    assert changes(customer).keys() == {"name", "orders"}
+    attach(session, customer)
+    session.commit()
+    assert (customer.name, len(customer.orders)) == ("away", 3)
+
+
+def test_the_verbs_of_sojourn_go_back_too(session: Session) -> None:
+    customer = session.get_one(Customer, 1)
+    customer.name = "before"
+
+    def work() -> None:
+        prefetch(session, customer, selectinload(Customer.orders))
+        discard(customer)
+        merge(session, Customer(id=1, name="merged"))
+        session.flush()
+        refresh(session, customer)
+        patch(session, Customer, {"id": 1, "orders": [{"id": 1}]}, allow=[Customer.orders], on_absent="delete")
+
+    fails(session, work)
 
 
 def test_a_transient_object_that_the_session_refers_to_is_as_before(session: Session) -> None:
@@ -612,6 +644,15 @@ def test_the_end_of_the_whole_transaction_inside_is_the_end_of_the_block(session
         raise WorkError
     kept = session.execute(text("SELECT name, city FROM customer WHERE id = 1")).one()
     assert kept == (("before", "inside") if end == "commit" else ("Customer 1", "Bergen"))
+
+
+def test_a_session_that_must_be_begun_must_be_begun(sqlite: Database) -> None:
+    with sqlite.session(autobegin=False) as session:
+        with pytest.raises(InvalidRequestError, match="Autobegin is disabled"):
+            savepoint(session).__enter__()
+        assert not session.dispatch.before_attach
+        with session.begin(), savepoint(session):
+            assert session.in_nested_transaction()
 
 
 def test_nothing_can_be_begun_on_a_transaction_that_waits_for_its_rollback(session: Session) -> None:

@@ -27,17 +27,22 @@ class Savepoint:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._open: tuple[NestedTransaction, _Memory] | None = None
 
     def __enter__(self) -> Savepoint:
-        session = self._session
-        for connection in connections_of(session):
+        for connection in connections_of(self._session):
             keep_together(connection)
         with collector_paused():
-            self._memory = _Memory(session)
-        self._transaction = NestedTransaction(session, keep_together, self._memory.untie)
-        self._transaction.__enter__()
+            memory = _Memory(self._session)
         try:
-            self._transaction.join()
+            transaction = NestedTransaction(self._session, keep_together, memory.untie)
+        except BaseException:
+            memory.forget()
+            raise
+        self._open = transaction, memory
+        transaction.__enter__()
+        try:
+            transaction.join()
         except BaseException as error:
             self._leave(error)
             raise
@@ -52,30 +57,32 @@ class Savepoint:
     def rollback(self) -> None:
         """Go back now, database and objects, and let the block be left without an error.
 
-        Until it is left the session executes nothing more. Database: ROLLBACK TO SAVEPOINT.
+        Until it is left the session executes nothing more. Does nothing after the block's end. Database: ROLLBACK TO
+        SAVEPOINT.
         """
-        if not self._transaction.is_over:
+        transaction, memory = self._open or (None, None)
+        if transaction is not None and memory is not None and not transaction.is_over:
             try:
-                self._transaction.rollback()
+                transaction.rollback()
             finally:
-                self._memory.restore()
+                memory.restore()
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._transaction.is_over:  # by rollback(), or with the whole transaction: commit, rollback or close
-            self._memory.forget()
-            self._transaction.leave(error)
+        if self._open is None:
             return
+        (transaction, memory), self._open = self._open, None
+        over = transaction.is_over  # by rollback(), or with the whole transaction: commit, rollback or close
         try:
-            self._transaction.leave(error)
+            transaction.leave(error)
         except BaseException:
-            if not self._transaction.is_released:
-                self._memory.restore()
+            if not over and not transaction.is_released:
+                memory.restore()
             raise
         else:
-            if error is not None:
-                self._memory.restore()
+            if error is not None and not over:
+                memory.restore()
         finally:
-            self._memory.forget()
+            memory.forget()
 
 
 class _Memory:
