@@ -64,6 +64,14 @@ def at_home(session: Session, books: list[Book]) -> None:
         assert_type(change, sojourn.Change | sojourn.CollectionChange)
 
 
+def may_fail(session: Session, book: Book) -> str:
+    with sojourn.savepoint(session) as block:
+        assert_type(block, sojourn.Savepoint)
+        if not book.pages:
+            block.rollback()
+        return book.title  # no error is swallowed, so nothing is missing after the block
+
+
 def from_outside(session: Session, payload: dict[str, object]) -> list[str]:
     try:
         report = sojourn.patch(session, Book, payload, allow=[Book.title, Book.pages], on_absent={Book.pages: "delete"})
@@ -82,6 +90,8 @@ async def in_async(session: AsyncSession, book: Book) -> None:
     assert_type(await sojourn.asyncio.refresh(session, [book]), sojourn.RefreshReport)
     assert_type(await sojourn.asyncio.patch(session, Book, {"id": 1}, allow=[Book.title]), sojourn.AttachReport)
     await sojourn.asyncio.prefetch(session, [book], selectinload(Book.pages))
+    async with sojourn.asyncio.savepoint(session) as block:
+        await block.rollback()
     assert_type(await session.run_sync(sojourn.attach, book), sojourn.AttachReport)
 
 
