@@ -129,8 +129,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name in counts:
             tally = ", ".join(f"{number} {outcome}" for outcome, number in counts[name].items())
             terminalreporter.write_line(f"{name + ':':<13}{tally}")
-    for report in terminalreporter.stats.get("passed", ()):
-        if steps := dict(getattr(report, "user_properties", ())).get("steps"):
-            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {steps}")
     for line in told:
         terminalreporter.write_line(line)

@@ -417,4 +417,5 @@ def test_what_writers_bring_home_is_what_the_model_predicts(
                 ),
             )
         finally:
-            record_property("steps", f"{name}: " + ", ".join(f"{number:,} {what}" for what, number in counts.items()))
+            told = ", ".join(f"{number:,} {what}" for what, number in counts.items())
+            record_property("told", f"attach against the model, {name}: {told}")

@@ -8,17 +8,13 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._instance_dict`; `AttributeImpl`; `CollectionAdapter`; `Mapper._is_orphan`,
 `._identity_class`; `MutableBase._parents`; `ClassManager.new_instance`,
 `._state_constructor`, `._state_setter`;
-`IdentityMap._dict`, `._modified`; `Session._new`, `._save_impl`, `._expunge_states`, `._before_attach`,
-`._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
-`OrderingList._order_entity` and its like;
+`IdentityMap._dict`, `._modified`; `Session._new`, `._deleted`, `._transaction`, `._nested_transaction`,
+`._autobegin_t`, `._save_impl`, `._expunge_states`, `._before_attach`, `._after_attach`; `SessionTransaction._new`,
+`._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`;
+`RootTransaction._connection_rollback_impl`; `Load.context` and its elements; `OrderingList._order_entity` and its like;
 `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`; `Select._order_by_clauses`, `._limit_clause`,
 `._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`,
 `._with_options`; `_label_reference`.
-`IdentityMap._dict`, `._modified`; `Session._new`, `._deleted`, `._transaction`, `._nested_transaction`,
-`._autobegin_t`, `._save_impl`, `._expunge_states`, `._before_attach`, `._after_attach`; `SessionTransaction._new`,
-`._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`; `Load.context`
-and its elements; `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`;
-`RootTransaction._connection_rollback_impl`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
