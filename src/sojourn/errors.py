@@ -269,6 +269,38 @@ class LeaseLostError(SojournError):
         )
 
 
+class JobChangedError(SojournError):
+    """The ledger knows another job under this name. `job` is the name; `was` and `now` are the two statements."""
+
+    def __init__(self, job: str, was: str, now: str) -> None:
+        self.job = job
+        self.was = was
+        self.now = now
+        super().__init__(
+            f"Job {job!r} was begun with another statement or another mapping, and would go on in rows that mean "
+            f"something else. Pass another name= for another job, or force=True to go on all the same.\n"
+            f"It began with:\n{was}\nNow it is:\n{now}"
+        )
+
+
+class TooManyRejectedError(SojournError):
+    """A job stopped, because too many of its rows were rejected. What it has done stays done.
+
+    `job` is its name, `rejected` and `rows` how many of how many, `limit` what `max_rejected` allows.
+    """
+
+    def __init__(self, job: str, rejected: int, rows: int, limit: float) -> None:
+        self.job = job
+        self.rejected = rejected
+        self.rows = rows
+        self.limit = limit
+        super().__init__(
+            f"Job {job!r} stopped: {rejected:,} of {rows:,} rows were rejected, max_rejected={limit:g}. "
+            f"`sojourn jobs URL rejected {job}` shows why. Correct the function or the data, and run it again: "
+            "it goes on behind them, and `--retry` has it try them again."
+        )
+
+
 class UnknownJobError(SojournError, LookupError):
     """There is no job of this name in the ledger. `job` is the name."""
 

@@ -114,6 +114,10 @@ class Keyset:
                 f"A row of {self.mapper.class_.__name__} {error} in its ORDER BY", "Order by something else."
             ) from error
 
+    def identity(self, obj: object) -> str:
+        """The primary key of a row's object as JSON text. Pure."""
+        return msgspec.json.encode(_CODEC.outgoing(primary_key(obj), wide=True)).decode()
+
     def values(self, position: Position) -> Sequence[Any]:
         """What a position holds: the values of the keys, as the driver takes them. Pure."""
         return _CODEC.incoming(msgspec.json.decode(position))

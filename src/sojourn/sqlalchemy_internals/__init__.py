@@ -12,6 +12,10 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._autobegin_t`, `._save_impl`, `._expunge_states`, `._before_attach`, `._after_attach`; `SessionTransaction._new`,
 `._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`;
 `RootTransaction._connection_rollback_impl`; `Load.context` and its elements; `OrderingList._order_entity` and its like;
+`IdentityMap._dict`, `._modified`; `InstanceState._commit_all_states`;
+`Session._new`, `._deleted`, `._save_impl`, `._expunge_states`, `._before_attach`,
+`._after_attach`; `SessionTransaction._new`, `._dirty`, `._deleted`; `Load.context` and its elements;
+`OrderingList._order_entity` and its like;
 `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`; `Select._order_by_clauses`, `._limit_clause`,
 `._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`,
 `._with_options`; `_label_reference`.
@@ -50,6 +54,14 @@ from sojourn.sqlalchemy_internals.edits import (
     was_let_go,
 )
 from sojourn.sqlalchemy_internals.filling import fill_collection, fill_lists, fill_loaded
+from sojourn.sqlalchemy_internals.flushing import (
+    adds_or_deletes,
+    column_edits,
+    flush_is_watched,
+    modified_states,
+    settle_written,
+    update_is_watched,
+)
 from sojourn.sqlalchemy_internals.guard import (
     guard,
     take_off_guard,
@@ -137,6 +149,7 @@ __all__ = [
     "Walk",
     "Ways",
     "Whereabouts",
+    "adds_or_deletes",
     "as_lazy_load",
     "attach_pending",
     "attach_persistent",
@@ -147,6 +160,7 @@ __all__ = [
     "change_unloaded",
     "class_notes",
     "clear_parent",
+    "column_edits",
     "commits_each_statement",
     "criteria_of",
     "connections_of",
@@ -162,6 +176,7 @@ __all__ = [
     "fill_loaded",
     "fire_load",
     "fire_refresh",
+    "flush_is_watched",
     "forget_edit",
     "forget_edits",
     "forget_mutation",
@@ -183,6 +198,7 @@ __all__ = [
     "make_reader",
     "mark_modified",
     "members",
+    "modified_states",
     "not_held",
     "new_instance",
     "numbering_of",
@@ -201,6 +217,7 @@ __all__ = [
     "set_base",
     "set_parent",
     "settle",
+    "settle_written",
     "shaping_of",
     "state_in",
     "take_off_guard",
@@ -209,6 +226,7 @@ __all__ = [
     "track_mutable",
     "unload",
     "untie_parent",
+    "update_is_watched",
     "variant_for",
     "variants_of",
     "way_of_rows",
