@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
+
+from sojourn.batch.patience import Waiting
 
 By = Literal["row", "chunk"]
-
-
-class Waiting(Protocol):
-    """How one waits here: with threads, or as part of an event loop."""
-
-    def sleep(self, seconds: float) -> None: ...
-
-    def result(self, awaitable: Awaitable[Any]) -> Any: ...
-
-
-class Blocking:
-    """Waiting in a program without an event loop."""
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def result(self, awaitable: Awaitable[Any]) -> Any:
-        async def run() -> Any:
-            return await awaitable
-
-        return asyncio.run(run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +38,16 @@ def call(
     objs: Sequence[Any],
     by: By,
     waiting: Waiting,
-    passed_on: Callable[[BaseException], bool],
+    passed_on: Callable[[Exception], bool],
 ) -> list[Fault]:
     """Call a function on each object, or once on all, and wait for it where it is async.
 
     With `by="row"` an exception is the fault of its object, and the others go on; with "chunk" nobody knows whose it
-    is, and it is raised, as is what `passed_on` says is none of the object's fault.
+    is, and it is raised, as is what `passed_on` says may be another's fault.
     """
     if by == "chunk":
-        _finish(function(list(objs)), waiting)
+        if objs:
+            _finish(function(list(objs)), waiting)
         return []
     faults = []
     for index, obj in enumerate(objs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,8 @@ from sojourn.batch.lease import Lease
 from sojourn.batch.ranges import Chain
 from sojourn.batch.report import BatchReport
 from sojourn.errors import JobChangedError
+
+_LOOK_AGAIN = 0.5  # seconds between two looks at a job that is paused
 
 
 class Desk:
@@ -53,29 +56,31 @@ class Desk:
         with self.connect() as connection:
             lease.fence(connection)
             job = ledger.job_named(connection, lease.name)
-            done = ledger.ranges_of(connection, job.id)
-            upper = job.upper
-            if upper is None:
+            if job.upper is None:
                 last = connection.execute(self.keyset.last()).first()
                 upper = None if last is None else self.keyset.position(last)
-                total = connection.scalar(self.keyset.count(upto=upper)) if upper is not None else 0
+                total = 0 if upper is None else connection.scalar(self.keyset.count(upto=upper))
                 ledger.set_upper(connection, job.id, upper, total)
-        return job, Chain.of(done, upper)
+                job = replace(job, upper=upper, total=total)
+            return job, Chain.of(ledger.ranges_of(connection, job.id), job.upper)
 
     def wanted(self, work: Work) -> str:
         """What others want of the job; comes back only when that is not to pause."""
-        paused = False
-        while True:
+
+        def look() -> str:
             with self.connect() as connection:
-                wanted = ledger.job_named(connection, work.lease.name).wanted
-                if paused != (wanted == ledger.PAUSE):
-                    paused = not paused
-                    work.lease.note(connection, ledger.PAUSED if paused else ledger.RUNNING)
-            if not paused:
-                return wanted
-            work.waiting.sleep(0.5)
+                job = ledger.job_named(connection, work.lease.name)
+                status = ledger.PAUSED if job.wanted == ledger.PAUSE else ledger.RUNNING
+                if job.status != status:
+                    work.lease.note(connection, status)
+                return job.wanted
+
+        while (wanted := work.patience(look)) == ledger.PAUSE:
+            work.patience.waiting.sleep(_LOOK_AGAIN)
+        return wanted
 
     def report(self, name: str, seconds: float, *, resumed: bool) -> BatchReport:
+        """What the ledger says of the job."""
         with self.connect() as connection:
             job = ledger.job_named(connection, name)
         return BatchReport(job.name, job.status, job.rows, job.rejected, job.total, seconds, resumed)

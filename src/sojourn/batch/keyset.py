@@ -114,9 +114,31 @@ class Keyset:
                 f"A row of {self.mapper.class_.__name__} {error} in its ORDER BY", "Order by something else."
             ) from error
 
-    def identity(self, obj: object) -> str:
-        """The primary key of a row's object as JSON text. Pure."""
-        return msgspec.json.encode(_CODEC.outgoing(primary_key(obj), wide=True)).decode()
+    def places(
+        self, *, after: Position | None = None, upto: Position | None = None, limit: int | None = None
+    ) -> Select[Any]:
+        """The SELECT of the keys of a chunk's rows, in order: what `position` takes, and no object. Pure."""
+        statement = self._columns(key.read for key in self.keys).limit(limit)
+        return self._between(statement, after, upto).order_by(*self._order(self.keys))
+
+    def only(self, position: Position) -> Select[Any]:
+        """The SELECT of the one row of a position, by its primary key, as `read` gives it: no row if it is gone, or if
+        the statement does not want it any more. Pure."""
+        values = self.values(position)
+        same = [self.keys[place].compared == self.keys[place].bind(values[place]) for place in self._of_primary_key]
+        statement = self.statement.where(*same)
+        return statement if self._in_identity is not None else statement.add_columns(*(key.read for key in self.keys))
+
+    def identity(self, position: Position) -> str:
+        """The primary key in a position, as JSON text. Pure."""
+        values = self.values(position)
+        found = [values[place] for place in self._of_primary_key]
+        return msgspec.json.encode(_CODEC.outgoing(found, wide=True)).decode()
+
+    @cached_property
+    def is_primary_key(self) -> bool:
+        """Whether the rows are ordered by nothing but their primary key."""
+        return len(self._of_primary_key) == len(self.keys)
 
     def values(self, position: Position) -> Sequence[Any]:
         """What a position holds: the values of the keys, as the driver takes them. Pure."""
@@ -142,6 +164,12 @@ class Keyset:
         found = [places.get(hash(key.expression)) for key in self.keys]
         plain = all(type(column.type) in _AS_THEY_COME for column in self.mapper.primary_key)
         return [place for place in found if place is not None] if plain and None not in found else None
+
+    @cached_property
+    def _of_primary_key(self) -> list[int]:
+        """The places among the keys where the primary key's columns are, in its order."""
+        places = {hash(key.expression): place for place, key in enumerate(self.keys)}
+        return [places[hash(column)] for column in self.mapper.primary_key]
 
     def _columns(self, columns: Any) -> Select[Any]:
         return self.statement.with_only_columns(*columns, maintain_column_froms=True)

@@ -235,8 +235,12 @@ def rejected_of(connection: Connection, job_id: str, *, to_retry: bool = False) 
 
 
 def mark_for_retry(connection: Connection, job_id: str) -> int:
-    """Have all rejected rows of a job tried again when it runs next; returns how many. Database: always writes."""
-    return connection.execute(update(rejected).where(rejected.c.job_id == job_id).values(retry=True)).rowcount
+    """Have all rejected rows of a job tried again when it runs next; returns how many. One that was done is not done
+    any more. Database: always writes."""
+    marked = connection.execute(update(rejected).where(rejected.c.job_id == job_id).values(retry=True)).rowcount
+    if marked:
+        connection.execute(update(job).where(job.c.id == job_id, job.c.status == DONE).values(status=RUNNING))
+    return marked
 
 
 def drop_rejected(connection: Connection, job_id: str, ids: Sequence[str]) -> None:

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import closing, suppress
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sojourn.batch import ledger
-from sojourn.batch.attempt import Retry, attempt
-from sojourn.batch.call import Blocking, By
-from sojourn.batch.chunk import Part, Work
+from sojourn.batch.call import By
+from sojourn.batch.chunk import Work
 from sojourn.batch.desk import Desk
 from sojourn.batch.lease import beating, take
-from sojourn.batch.ranges import Chain
+from sojourn.batch.patience import Blocking, Patience, Retry
+from sojourn.batch.progress import Watcher, watcher_of
 from sojourn.batch.report import BatchReport
-from sojourn.errors import LeaseLostError, TooManyRejectedError
+from sojourn.batch.run import Run, Throttle
+from sojourn.batch.sequence import in_sequence
+from sojourn.errors import BadArgumentError, LeaseLostError
 
 T = TypeVar("T")
-_LOOK = 1.0  # seconds between two looks at what others want of the job
 _PATIENT = Retry()
 
 
@@ -39,6 +42,8 @@ def process(
     chunk: int = 1000,
     max_rejected: float | None = 100,
     retry: Retry = _PATIENT,
+    throttle: Throttle | None = None,
+    progress: Watcher | Literal[False] | None = None,
     lease: float = 30.0,
     force: bool = False,
 ) -> BatchReport:
@@ -56,8 +61,12 @@ def process(
             qualified name.
         chunk: how many rows to read, change and commit together.
         max_rejected: how many rows may be rejected: a number, or below 1 a share of the rows done so far. More stop the
-            job. None: any number.
+            job. None: any number. Each run counts its own.
         retry: what to do about deadlocks, lost connections and the like.
+        throttle: at most so many rows a second; or a function that says before each chunk how many seconds to wait,
+            and is asked again afterwards.
+        progress: None: a line on standard error that says how far it is, or one every few seconds where that is no
+            terminal; a function of a `Progress`, called after each chunk; False: nothing.
         lease: seconds without a sign of life after which another runner may take the job over.
         force: go on with a job although its statement or its mapping has changed.
 
@@ -67,56 +76,62 @@ def process(
         UnsuitableStatementError: the rows cannot be read in chunks of their keys.
         JobChangedError: the ledger has another statement or mapping under this name.
         TooManyRejectedError: the job stops; what it has done stays done.
+        BadArgumentError: a parameter has a value that means nothing.
         LeaseLostError: another runner has taken the job over.
         What the database raises when it does not recover.
 
     Database: always loads and writes, in transactions of its own.
     """
-    started = time.monotonic()
     title = name if name is not None else f"{function.__module__}.{function.__qualname__}"
-    desk = Desk(session_factory, statement)
-    job = desk.open(title, force=force)
-    owned = take(desk.connect, title, lease=lease)
-    if owned is not None:
-        work = Work(session_factory, desk.keyset, function, by, owned, Blocking())
-        with beating(desk.connect, owned) as lost:
-            status = _run(desk, work, retry, chunk, max_rejected, lost.is_set)
-        with desk.connect() as connection:
-            owned.release(connection, status)
-    return desk.report(title, time.monotonic() - started, resumed=job.started is not None)
+    _check(chunk, by, max_rejected, throttle, lease)
+    started = time.monotonic()
+    with closing(Blocking()) as waiting:
+        patience = Patience(retry, waiting)
+        desk = Desk(session_factory, statement)
+        job = patience(lambda: desk.open(title, force=force))
+        owned = take(desk.connect, title, lease=lease)
+        if owned is not None:
+            work = Work(session_factory, desk.keyset, function, by, owned, patience)
+            _run(desk, work, watcher_of(progress), chunk, max_rejected, throttle)
+        return patience(lambda: desk.report(title, time.monotonic() - started, resumed=job.started is not None))
 
 
-def _run(desk: Desk, work: Work, retry: Retry, size: int, max_rejected: float | None, lost: Callable[[], bool]) -> str:
-    """Chunk after chunk, until nothing is left or somebody does not want it; gives the status that the job has then."""
-    job, chain = desk.begin(work.lease)
-    rows, rejected = job.rows, job.rejected
-    waiting: list[Part] = []  # parts of a chunk with a bad row, the first one last
-    looked = time.monotonic()
-    while waiting or chain.gaps:
-        if lost():
-            raise LeaseLostError(job.name)
-        if time.monotonic() - looked >= _LOOK:
-            if desk.wanted(work) == ledger.CANCEL:
-                return ledger.CANCELLED
-            looked = time.monotonic()
-        part = waiting.pop() if waiting else _next(chain, size)
-        done = attempt(work, desk.connect, retry, chain, part)
-        if isinstance(done, list):
-            waiting.extend(reversed(done))
-            continue
-        chain, rows, rejected = done.chain, rows + done.rows + done.rejected, rejected + done.rejected
-        _limit(desk, work, rows, rejected, max_rejected)
-    return ledger.DONE
+def _run(
+    desk: Desk, work: Work, watcher: Watcher, size: int, max_rejected: float | None, throttle: Throttle | None
+) -> None:
+    """Run a job that is owned, and give it back, whatever happens."""
+    with beating(desk.connect, work.lease) as lost:
+        status = ledger.FAILED
+        try:
+            job, chain = work.patience(lambda: desk.begin(work.lease))
+            run = Run(desk, work, job, chain, max_rejected, throttle, watcher, lost.is_set)
+            try:
+                status = in_sequence(run, size)
+            finally:
+                run.tell(finished=True)
+        except LeaseLostError:
+            raise  # it is another's
+        except BaseException:
+            # The error is what counts. Who cannot say that the job is free is taken over when its lease is over.
+            with suppress(SQLAlchemyError, LeaseLostError):
+                _give_back(desk, work, status)
+            raise
+    work.patience(lambda: _give_back(desk, work, status))
 
 
-def _next(chain: Chain, size: int) -> Part:
-    gap = chain.gaps[0]
-    return Part(gap.after, gap.upto, size)
-
-
-def _limit(desk: Desk, work: Work, rows: int, rejected: int, most: float | None) -> None:
-    if most is None or rejected <= (most * rows if 0 < most < 1 else most):
-        return
+def _give_back(desk: Desk, work: Work, status: str) -> None:
     with desk.connect() as connection:
-        work.lease.release(connection, ledger.FAILED)
-    raise TooManyRejectedError(work.lease.name, rejected, rows, most)
+        work.lease.release(connection, status)
+
+
+def _check(chunk: int, by: str, max_rejected: float | None, throttle: Throttle | None, lease: float) -> None:
+    if chunk < 1:
+        raise BadArgumentError(f"chunk={chunk}: a chunk has at least one row")
+    if by not in ("row", "chunk"):
+        raise BadArgumentError(f"by={by!r}: it is 'row' or 'chunk'")
+    if max_rejected is not None and max_rejected < 0:
+        raise BadArgumentError(f"max_rejected={max_rejected}: a number of rows, a share below 1, or None")
+    if throttle is not None and not callable(throttle) and throttle <= 0:
+        raise BadArgumentError(f"throttle={throttle}: rows a second, a function, or None")
+    if lease <= 0:
+        raise BadArgumentError(f"lease={lease}: it is a number of seconds")
