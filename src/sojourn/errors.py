@@ -301,6 +301,17 @@ class TooManyRejectedError(SojournError):
         )
 
 
+class WorkersLostError(SojournError):
+    """A worker died, and with it the executor that `process` was given. What is done stays done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A worker died and broke its executor, which process() cannot make anew. What is done stays done: run the "
+            "job again to go on. Pass workers=…, or as executor= a function that makes an executor, and the row that "
+            "does it is found and rejected."
+        )
+
+
 class UnknownJobError(SojournError, LookupError):
     """There is no job of this name in the ledger. `job` is the name."""
 

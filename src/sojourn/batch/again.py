@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, TypeAlias
+
+from sqlalchemy.orm import Session
 
 from sojourn.batch import ledger
 from sojourn.batch.call import Fault, fault_of
@@ -12,8 +16,11 @@ from sojourn.batch.write import write
 from sojourn.errors import LeaseLostError
 from sojourn.session.outage import is_outage
 
+Call: TypeAlias = Callable[[Session, Sequence[Any]], list[Fault]]
+"""Calls the function on objects of a session, and says what is wrong with which."""
 
-def again(run: Run) -> bool:
+
+def again(run: Run, call: Call) -> bool:
     """Try the marked rows of a job again; False if it was cancelled meanwhile.
 
     A row that fails again stays rejected, with what was raised now. One that is gone, or that the statement does not
@@ -27,7 +34,7 @@ def again(run: Run) -> bool:
     for entry in run.work.patience(marked):
         if not run.goes_on():
             return False
-        faults = _tried(run, entry)
+        faults = _tried(run, entry, call)
         for fault in faults:
             _keep(run, entry, fault)
         run.retried += 0 if faults else 1
@@ -35,7 +42,7 @@ def again(run: Run) -> bool:
     return True
 
 
-def _tried(run: Run, entry: ledger.Rejected) -> list[Fault]:
+def _tried(run: Run, entry: ledger.Rejected, call: Call) -> list[Fault]:
     """What is wrong with a row now; nothing: it is done."""
     patience = run.work.patience
 
@@ -44,7 +51,7 @@ def _tried(run: Run, entry: ledger.Rejected) -> list[Fault]:
             return all(one.id != entry.id for one in ledger.rejected_of(connection, run.job.id))
 
     try:
-        return patience(lambda: _once(run.work, entry), lambda: [] if patience(is_dropped) else None)
+        return patience(lambda: _once(run.work, entry, call), lambda: [] if patience(is_dropped) else None)
     except LeaseLostError:
         raise
     except Exception as error:
@@ -53,10 +60,10 @@ def _tried(run: Run, entry: ledger.Rejected) -> list[Fault]:
         return [fault_of(0, error)]
 
 
-def _once(work: Work, entry: ledger.Rejected) -> list[Fault]:
+def _once(work: Work, entry: ledger.Rejected, call: Call) -> list[Fault]:
     with work.transaction() as (session, connection):
         rows = session.execute(locking(work, work.keyset.only(entry.position))).unique().all()
-        faults = work.call(session, [row[0] for row in rows])
+        faults = call(session, [row[0] for row in rows])
         if not faults:
             write(session)
             ledger.drop_rejected(connection, work.lease.job_id, [entry.id])

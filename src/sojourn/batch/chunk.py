@@ -40,7 +40,7 @@ class Work:
     patience: Patience
 
     @contextmanager
-    def transaction(self) -> Iterator[tuple[Session, Connection]]:
+    def transaction(self, *, writes: bool = True) -> Iterator[tuple[Session, Connection]]:
         """A session of the user's, with the connection of the data. What it did not commit is rolled back at the end.
 
         SQLite has one lock for all writers. It is taken before anything is read: who wants it later, when another one
@@ -50,7 +50,7 @@ class Work:
         try:
             session.expire_on_commit = False  # it is closed anyway
             connection = session.connection(bind_arguments={"mapper": self.keyset.mapper})
-            if connection.dialect.name == "sqlite":
+            if writes and connection.dialect.name == "sqlite":
                 self.lease.fence(connection)
             yield session, connection
         finally:
@@ -140,7 +140,7 @@ def give_up(work: Work, chain: Chain, part: Part, entry: ledger.Rejected, commit
 
 def places(work: Work, part: Part) -> list[Position]:
     """The positions of a part's rows. Rows of which no object can be made are among them. Database: loads."""
-    with work.transaction() as (_, connection):
+    with work.transaction(writes=False) as (_, connection):
         statement = work.keyset.places(after=part.after, upto=part.upto, limit=part.limit)
         return list(dict.fromkeys(map(work.keyset.position, connection.execute(statement))))
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Select
@@ -19,6 +21,7 @@ from sqlalchemy.orm import Session
 from sojourn.batch import ledger
 from sojourn.batch.call import By
 from sojourn.batch.chunk import Work
+from sojourn.batch.crew import Crew, crew_of, on_workers
 from sojourn.batch.desk import Desk
 from sojourn.batch.lease import beating, take
 from sojourn.batch.patience import Blocking, Patience, Retry
@@ -40,7 +43,12 @@ def process(
     name: str | None = None,
     by: By = "row",
     chunk: int = 1000,
+    workers: int | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
+    in_flight: int | None = None,
+    models: Any = None,
     max_rejected: float | None = 100,
+    max_crashes: int = 3,
     retry: Retry = _PATIENT,
     throttle: Throttle | None = None,
     progress: Watcher | Literal[False] | None = None,
@@ -60,8 +68,16 @@ def process(
             left, and does nothing when nothing is. A nightly job has the date in its name. Default: the function's
             qualified name.
         chunk: how many rows to read, change and commit together.
+        workers: so many processes call the function, and this one does the rest. Objects travel to them detached, with
+            what the statement loads of them, and only their changes come back and are attached: with rows that others
+            changed meanwhile the chunk is done again. Everything must be importable there.
+        executor: instead of processes of our own an Executor of concurrent.futures, or a function that makes one and
+            is called again when it breaks; of a Dask client `client.get_executor(pure=False)`.
+        in_flight: how many chunks may be under way; default: twice as many as there are workers.
+        models: mapped classes that a worker may build, where the registry of the statement's class has not all.
         max_rejected: how many rows may be rejected: a number, or below 1 a share of the rows done so far. More stop the
             job. None: any number. Each run counts its own.
+        max_crashes: how often a row may end the worker process that has it alone before it is rejected.
         retry: what to do about deadlocks, lost connections and the like.
         throttle: at most so many rows a second; or a function that says before each chunk how many seconds to wait,
             and is asked again afterwards.
@@ -75,6 +91,7 @@ def process(
     Raises:
         UnsuitableStatementError: the rows cannot be read in chunks of their keys.
         JobChangedError: the ledger has another statement or mapping under this name.
+        WorkersLostError: the executor broke, and is none that can be made anew.
         TooManyRejectedError: the job stops; what it has done stays done.
         BadArgumentError: a parameter has a value that means nothing.
         LeaseLostError: another runner has taken the job over.
@@ -84,6 +101,7 @@ def process(
     """
     title = name if name is not None else f"{function.__module__}.{function.__qualname__}"
     _check(chunk, by, max_rejected, throttle, lease)
+    crew = crew_of(function, workers, executor, in_flight)
     started = time.monotonic()
     with closing(Blocking()) as waiting:
         patience = Patience(retry, waiting)
@@ -92,21 +110,37 @@ def process(
         owned = take(desk.connect, title, lease=lease)
         if owned is not None:
             work = Work(session_factory, desk.keyset, function, by, owned, patience)
-            _run(desk, work, watcher_of(progress), chunk, max_rejected, throttle)
+            how = _How(chunk, max_rejected, throttle, watcher_of(progress), crew, models, max_crashes)
+            _run(desk, work, how)
         return patience(lambda: desk.report(title, time.monotonic() - started, resumed=job.started is not None))
 
 
-def _run(
-    desk: Desk, work: Work, watcher: Watcher, size: int, max_rejected: float | None, throttle: Throttle | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What `process` was told of the way in which to run."""
+
+    size: int
+    max_rejected: float | None
+    throttle: Throttle | None
+    watcher: Watcher
+    crew: Crew | None
+    models: Any
+    max_crashes: int
+
+
+def _run(desk: Desk, work: Work, how: _How) -> None:
     """Run a job that is owned, and give it back, whatever happens."""
     with beating(desk.connect, work.lease) as lost:
         status = ledger.FAILED
         try:
             job, chain = work.patience(lambda: desk.begin(work.lease))
-            run = Run(desk, work, job, chain, max_rejected, throttle, watcher, lost.is_set)
+            run = Run(desk, work, job, chain, how.max_rejected, how.throttle, how.watcher, lost.is_set)
             try:
-                status = in_sequence(run, size)
+                status = (
+                    in_sequence(run, how.size)
+                    if how.crew is None
+                    else on_workers(run, how.crew, how.models, how.size, how.max_crashes)
+                )
             finally:
                 run.tell(finished=True)
         except LeaseLostError:

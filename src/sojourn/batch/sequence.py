@@ -11,7 +11,7 @@ from sojourn.batch.run import Run
 
 def in_sequence(run: Run, size: int) -> str:
     """Do what is left, one chunk at a time; gives the status that the job has then. Database: loads and writes."""
-    if not again(run):
+    if not again(run, run.work.call):
         return ledger.CANCELLED
     waiting: list[Part] = []  # parts of a chunk with a bad row, the first one last
     while waiting or run.chain.gaps:
