@@ -6,6 +6,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 INPUTS ?= 1000000
 ATTACHES ?= 20000
+RUNS ?= 100
 
 # What is linted and type-checked; benchmarks and examples only where they exist.
 CHECKED := src tests $(wildcard benchmarks examples)
@@ -47,6 +48,9 @@ coverage: .venv/.installed ## each branch of reconcile, attach and patch is take
 	CI=true .venv/bin/coverage run -m pytest -n $(WORKERS) $(REACHING) $(PYTEST_ARGS)
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
+
+kills: .venv/.installed ## kill jobs at random instants, again and again, and check that every effect is there once
+	.venv/bin/python -m tests.batch.kills --runs $(RUNS)
 
 mutants: .venv/.installed ## mutation testing of the three-way merge: how many mutants no test kills
 	.venv/bin/python -m pip install --quiet 'mutmut>=3.8'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import selectinload
 
 from sojourn import PayloadError, changes, clone, discard, dumps, loads, state
-from sojourn.asyncio import attach, detach, merge, patch, prefetch, refresh, savepoint
+from sojourn.asyncio import attach, detach, merge, patch, prefetch, process, refresh, savepoint
+from sojourn.batch import ledger
 from tests.databases import Database
 from tests.models.shop import Base, Customer, Line, Order, fill
 from tests.session.observing import raised
@@ -186,6 +188,42 @@ def test_a_scoped_session_will_do(database: Database) -> None:
         await scoped.remove()
 
     in_async(database, story)
+
+
+def test_a_job_runs_in_the_loop_with_plain_and_async_functions_and_workers(database: Database) -> None:
+    async def story(engine: AsyncEngine) -> None:
+        sessions = async_sessionmaker(engine)
+        seen = []
+
+        def plain(line: Line) -> None:
+            line.qty += 100
+            if line.id == 3:
+                raise ValueError("not this one")
+
+        async def later(line: Line) -> None:
+            await asyncio.sleep(0)
+            seen.append(asyncio.get_running_loop())
+            line.qty += 100
+
+        with ThreadPoolExecutor(1) as executor:
+            for name, function, options in (
+                ("plain", plain, {}),
+                ("later", later, {}),
+                ("workers", plain, {"executor": executor}),
+            ):
+                report = await process(
+                    sessions, select(Line), function, name=name, chunk=3, progress=False, lease=0.05, **options
+                )
+                assert (report.rows, report.rejected) == (8, 0 if function is later else 1)
+        assert set(seen) == {asyncio.get_running_loop()}
+        async with AsyncSession(engine) as session:
+            quantities = (await session.scalars(select(Line.qty).order_by(Line.id))).all()
+            assert [qty // 100 for qty in quantities] == [3, 3, 1, 3, 3, 3, 3, 3]
+
+    try:
+        in_async(database, story)
+    finally:
+        ledger.metadata.drop_all(database.engine)
 
 
 def test_the_verbs_also_run_through_run_sync(database: Database) -> None:

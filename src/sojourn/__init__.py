@@ -9,13 +9,19 @@ The public names are these; everything else is how they work. For `AsyncSession`
 
 from importlib.metadata import version
 
+from sojourn.batch.patience import Retry
+from sojourn.batch.process import process
+from sojourn.batch.progress import Progress
+from sojourn.batch.report import BatchReport
 from sojourn.errors import (
     UNKNOWN,
     BadArgumentError,
     Conflict,
     ConflictError,
     IncompleteError,
+    JobChangedError,
     KeyNeededError,
+    LeaseLostError,
     MissingRowError,
     NotAllowedError,
     NotLoadedError,
@@ -25,7 +31,11 @@ from sojourn.errors import (
     PayloadFault,
     SnapshotError,
     SojournError,
+    TooManyRejectedError,
     UncommittedError,
+    UnknownJobError,
+    UnsuitableStatementError,
+    WorkersLostError,
     WrongAttributeError,
     WrongSessionError,
 )
@@ -47,6 +57,16 @@ __version__ = version("sojourn")
 __all__ = [
     "UNKNOWN",
     "AttachReport",
+    "JobChangedError",
+    "LeaseLostError",
+    "TooManyRejectedError",
+    "UnknownJobError",
+    "UnsuitableStatementError",
+    "WorkersLostError",
+    "BatchReport",
+    "Progress",
+    "Retry",
+    "process",
     "BadArgumentError",
     "Change",
     "Changes",

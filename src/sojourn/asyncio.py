@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql.base import ExecutableOption
 
+from sojourn.batch.process import process as _process
+from sojourn.batch.waiting import CURRENT, InLoop
 from sojourn.session.attach import attach as _attach
 from sojourn.session.detach import detach as _detach
 from sojourn.session.merge import merge as _merge
@@ -24,6 +26,7 @@ from sojourn.session.patch import patch as _patch
 from sojourn.session.prefetch import prefetch as _prefetch
 from sojourn.session.refresh import refresh as _refresh
 from sojourn.session.savepoint import savepoint as _savepoint
+from sojourn.sqlalchemy_internals import greenlet_spawn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +34,7 @@ T = TypeVar("T")
 
 AnyAsyncSession: TypeAlias = AsyncSession | async_scoped_session[AsyncSession]
 
-__all__ = ["attach", "detach", "merge", "patch", "prefetch", "refresh", "savepoint"]
+__all__ = ["attach", "detach", "merge", "patch", "prefetch", "process", "refresh", "savepoint"]
 
 
 def _awaited(verb: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[AnyAsyncSession, P], Awaitable[R]]:
@@ -86,11 +89,31 @@ class _Merge(Protocol):
     ) -> Awaitable[T]: ...
 
 
+def _in_loop(
+    verb: Callable[Concatenate[Callable[[], Session], P], R],
+) -> Callable[Concatenate[Callable[[], AnyAsyncSession], P], Awaitable[R]]:
+    """A verb that makes its own sessions: all of it runs in a greenlet of this loop."""
+
+    @wraps(verb)
+    async def run(session_factory: Callable[[], AnyAsyncSession], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        def session() -> Session:
+            return _plain(session_factory()).sync_session
+
+        token = CURRENT.set(InLoop)
+        try:
+            return await greenlet_spawn(verb, session, *args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+
+    return run
+
+
 attach = _awaited(_attach)
 detach = cast(_Detach, _awaited(_detach))
 merge = cast(_Merge, _awaited(_merge))
 patch = _awaited(_patch)
 prefetch = _awaited(_prefetch)
+process = _in_loop(_process)
 refresh = _awaited(_refresh)
 
 

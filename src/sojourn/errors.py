@@ -277,9 +277,9 @@ class JobChangedError(SojournError):
         self.was = was
         self.now = now
         super().__init__(
-            f"Job {job!r} was begun with another statement or another mapping, and would go on in rows that mean "
-            f"something else. Pass another name= for another job, or force=True to go on all the same.\n"
-            f"It began with:\n{was}\nNow it is:\n{now}"
+            f"Job {job!r} was begun with another statement or another mapping.\nIt began with:\n{was}\n"
+            f"Now it is:\n{now}\n"
+            "Its ranges would mean other rows. Pass another name= for another job, or force=True to go on all the same."
         )
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, func, select
@@ -133,16 +134,15 @@ def main() -> None:
         program(options.program, options.workers)
         return
     kills = 0
-    with tempfile.TemporaryDirectory() as directory, server_engine("postgresql") as postgresql:
-        with sqlite_database(Path(directory)) as sqlite:
-            engines = [sqlite.engine, postgresql]
-            for run in range(options.runs):
-                engine, workers = engines[run % 2], 2 * (run // 2 % 2)
-                found = one_run(engine, options.seed + run, workers=workers)
-                kills += found
-                print(
-                    f"run {run + 1}: {engine.dialect.name}, {workers} workers, {found} kills: exactly once", flush=True
-                )
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        sqlite = stack.enter_context(sqlite_database(Path(directory)))
+        engines = [sqlite.engine, stack.enter_context(server_engine("postgresql"))]
+        for run in range(options.runs):
+            engine, workers = engines[run % 2], 2 * (run // 2 % 2)
+            found = one_run(engine, options.seed + run, workers=workers)
+            kills += found
+            print(f"run {run + 1}: {engine.dialect.name}, {workers} workers, {found} kills: exactly once", flush=True)
     print(f"{options.runs} runs, {kills} kills: every effect exactly once, rejects exact, ledger consistent")
 
 

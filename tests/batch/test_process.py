@@ -223,7 +223,7 @@ def test_others_cancel_and_pause_a_job_that_runs(
         with tasks.engine.begin() as connection:
             ledger.set_wanted(connection, "job", ledger.RUN)
 
-    monkeypatch.setattr("sojourn.batch.patience.Blocking.sleep", lambda _, seconds: resume(seconds))
+    monkeypatch.setattr("sojourn.batch.waiting.Blocking.sleep", lambda _, seconds: resume(seconds))
     report = run(tasks, bump, progress=tell)
     assert (report.status, report.rows) == (status, 14 if wanted == ledger.CANCEL else 25)
     assert paused == ([] if wanted == ledger.CANCEL else ["paused"])
@@ -232,7 +232,7 @@ def test_others_cancel_and_pause_a_job_that_runs(
 
 def test_the_throttle_is_asked_before_each_chunk(tasks: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("sojourn.batch.patience.Blocking.sleep", lambda _, seconds: slept.append(seconds))
+    monkeypatch.setattr("sojourn.batch.waiting.Blocking.sleep", lambda _, seconds: slept.append(seconds))
     answers = iter([0.0, 0.5, 0.25, 0.0, 0.0, 0.0])
     run(tasks, bump, throttle=lambda: next(answers))
     assert slept == [0.5, 0.25]

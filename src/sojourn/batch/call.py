@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sojourn.batch.patience import Waiting
+from sojourn.batch.waiting import Waiting
 
 By = Literal["row", "chunk"]
 

@@ -1,49 +1,18 @@
-"""Waiting for a database that is in trouble: again after a while, and how one waits here at all."""
+"""Patience with a database that is in trouble: once more, after a while."""
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
+from sojourn.batch.waiting import Waiting
 from sojourn.errors import BadArgumentError
 from sojourn.session.outage import is_outage, lost_connection
 
 R = TypeVar("R")
-
-
-class Waiting(Protocol):
-    """How one waits here: with threads, or as part of an event loop."""
-
-    def sleep(self, seconds: float) -> None: ...
-
-    def result(self, awaitable: Awaitable[Any]) -> Any: ...
-
-
-class Blocking:
-    """Waiting in a thread without an event loop; what is async runs in one that is made for it and kept."""
-
-    def __init__(self) -> None:
-        self._runner: asyncio.Runner | None = None
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def result(self, awaitable: Awaitable[Any]) -> Any:
-        async def run() -> Any:
-            return await awaitable
-
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner.run(run())
-
-    def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ Who runs a job owns it (`lease`); who runs it again goes on where the ledger end
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Select
@@ -23,12 +25,14 @@ from sojourn.batch.call import By
 from sojourn.batch.chunk import Work
 from sojourn.batch.crew import Crew, crew_of, on_workers
 from sojourn.batch.desk import Desk
+from sojourn.batch.heart import beating_in_loop
 from sojourn.batch.lease import beating, take
-from sojourn.batch.patience import Blocking, Patience, Retry
+from sojourn.batch.patience import Patience, Retry
 from sojourn.batch.progress import Watcher, watcher_of
 from sojourn.batch.report import BatchReport
 from sojourn.batch.run import Run, Throttle
 from sojourn.batch.sequence import in_sequence
+from sojourn.batch.waiting import CURRENT, Blocking, InLoop
 from sojourn.errors import BadArgumentError, LeaseLostError
 
 T = TypeVar("T")
@@ -102,12 +106,14 @@ def process(
     title = name if name is not None else f"{function.__module__}.{function.__qualname__}"
     _check(chunk, by, max_rejected, throttle, lease)
     crew = crew_of(function, workers, executor, in_flight)
+    if crew is None and CURRENT.get() is Blocking and iscoroutinefunction(function) and _loop_runs():
+        raise BadArgumentError("The function is async and an event loop runs here: await sojourn.asyncio.process(...)")
     started = time.monotonic()
-    with closing(Blocking()) as waiting:
+    with closing(CURRENT.get()()) as waiting:
         patience = Patience(retry, waiting)
         desk = Desk(session_factory, statement)
         job = patience(lambda: desk.open(title, force=force))
-        owned = take(desk.connect, title, lease=lease)
+        owned = take(desk.connect, title, lease=lease, sleep=waiting.sleep)
         if owned is not None:
             work = Work(session_factory, desk.keyset, function, by, owned, patience)
             how = _How(chunk, max_rejected, throttle, watcher_of(progress), crew, models, max_crashes)
@@ -130,7 +136,8 @@ class _How:
 
 def _run(desk: Desk, work: Work, how: _How) -> None:
     """Run a job that is owned, and give it back, whatever happens."""
-    with beating(desk.connect, work.lease) as lost:
+    beats = beating_in_loop if isinstance(work.patience.waiting, InLoop) else beating
+    with beats(desk.connect, work.lease) as lost:
         status = ledger.FAILED
         try:
             job, chain = work.patience(lambda: desk.begin(work.lease))
@@ -151,6 +158,14 @@ def _run(desk: Desk, work: Work, how: _How) -> None:
                 _give_back(desk, work, status)
             raise
     work.patience(lambda: _give_back(desk, work, status))
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _give_back(desk: Desk, work: Work, status: str) -> None:

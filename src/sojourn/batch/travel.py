@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import inspect
 
 from sojourn.batch.call import By, Fault, call, fault_of
-from sojourn.batch.patience import Blocking
+from sojourn.batch.waiting import Blocking
 from sojourn.snapshot import Limits, dumps, loads
 
 _NO_LIMITS = Limits(max_bytes=None, max_objects=None, max_depth=None, max_string=None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,8 +85,8 @@ class Window:
             if not self._run.goes_on():
                 return ledger.CANCELLED
             self._depart()
-            landed, _ = wait(self._flying, _LOOK, FIRST_COMPLETED)
-            for future in landed:
+            self._run.work.patience.waiting.first_of(self._flying, _LOOK)
+            for future in [one for one in self._flying if one.done()]:
                 if future in self._flying:  # not taken down with another one
                     self._arrive(future)
         return ledger.DONE
@@ -211,7 +211,9 @@ class Window:
         if not objs:
             return []
         try:
-            answer = self._pool.submit(pack(objs)).result()
+            future = self._pool.submit(pack(objs))
+            self._run.work.patience.waiting.first_of([future], None)
+            answer = future.result()
         except BROKEN:
             self._pool.renew()
             return [_worker_died(1)]

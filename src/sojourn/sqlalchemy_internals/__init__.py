@@ -62,6 +62,7 @@ from sojourn.sqlalchemy_internals.flushing import (
     settle_written,
     update_is_watched,
 )
+from sojourn.sqlalchemy_internals.greenlets import await_only, greenlet_spawn
 from sojourn.sqlalchemy_internals.guard import (
     guard,
     take_off_guard,
@@ -157,6 +158,7 @@ __all__ = [
     "become_transient",
     "before_merge",
     "build_persistent",
+    "await_only",
     "change_unloaded",
     "class_notes",
     "clear_parent",
@@ -181,6 +183,7 @@ __all__ = [
     "forget_edits",
     "forget_mutation",
     "forget_options",
+    "greenlet_spawn",
     "guard",
     "has_load_events",
     "has_refresh_events",
