@@ -158,7 +158,7 @@ def test_an_error_that_is_no_rows_stops_the_job(tasks: Database) -> None:
     assert rejected(tasks) == {}
 
 
-@pytest.mark.parametrize(("most", "chunk", "rows"), [(3, 5, 25), (0, 5, 5), (0.15, 5, 10), (0.1, 10, 10)])
+@pytest.mark.parametrize(("most", "chunk", "rows"), [(3, 5, 25), (0, 5, 5), (0.25, 5, 10), (0.1, 10, 10)])
 def test_more_rejected_rows_than_allowed_stop_the_job(tasks: Database, most: float, chunk: int, rows: int) -> None:
     def refuse(task: Task) -> None:
         bump(task)

@@ -130,7 +130,6 @@ CASES: dict[str, tuple[Any, Callable[[Any], None], bool]] = {
     "Mutable, in place": (columns.Settings, lambda row: row.tracked.update(b=2), True),
     "Mutable, another": (columns.Settings, lambda row: setattr(row, "tracked", {"c": 3}), True),
     "composite": (columns.Shape, lambda row: setattr(row, "start", columns.Point(3, 4)), True),
-    "deferred": (columns.Shape, lambda row: setattr(row, "name", "other"), True),
     "version": (columns.Document, lambda row: setattr(row, "title", "other"), False),
     "SQL": (columns.Audited, lambda row: setattr(row, "name", columns.Audited.name + "!"), False),
     "primary key": (columns.Audited, lambda row: setattr(row, "id", row.id + 100), False),

@@ -87,11 +87,19 @@ def _plain_edits(states: Iterable[State]) -> _Edits | None:
         found = None if plain is None or update_is_watched(mapper) else column_edits(members, plain.columns)
         if plain is None or found is None:
             return None
-        edits.extend((plain, keys, changed) for keys, changed in found.items())
+        edits.extend((plain, keys, _in_order(changed)) for keys, changed in found.items())
     # SQL expressions (`obj.n = Model.n + 1`) go into the statement itself.
     if any(_is_sql(state.dict[key]) for _, keys, changed in edits for state in changed for key in keys):
         return None
     return edits
+
+
+def _in_order(states: list[State]) -> list[State]:
+    """By their primary keys, as a flush does it: two who write the same rows then meet at the first of them."""
+    try:
+        return sorted(states, key=_identity)
+    except TypeError:  # keys without an order of Python's
+        return states
 
 
 def _is_sql(value: Any) -> bool:
@@ -126,7 +134,7 @@ def _looked_at(mapper: Mapper[Any]) -> _Plain | None:
 def _update(connection: Connection, plain: _Plain, keys: Sequence[str], states: Sequence[State]) -> None:
     """One statement, or one statement executed for many rows, whichever the database takes faster."""
     columns = [*plain.primary_key.values(), *(plain.columns[key] for key in keys)]
-    values = [_identity(plain, state) + tuple(map(state.dict.__getitem__, keys)) for state in states]
+    values = [_identity(state) + tuple(map(state.dict.__getitem__, keys)) for state in states]
     in_arrays = connection.dialect.name == "postgresql" and plain.in_arrays
     if in_arrays and len(states) > 1 and all(type(column.type) in _ARRAYS for column in columns):
         result = connection.execute(_from_arrays(plain, columns, list(zip(*values, strict=True))))
@@ -143,7 +151,7 @@ def _update(connection: Connection, plain: _Plain, keys: Sequence[str], states: 
         )
 
 
-def _identity(plain: _Plain, state: State) -> tuple[Any, ...]:
+def _identity(state: State) -> tuple[Any, ...]:
     assert state.key is not None
     return state.key[1]
 
