@@ -206,13 +206,9 @@ def test_a_job_runs_in_the_loop_with_plain_and_async_functions_and_workers(datab
             line.qty += 100
 
         with ThreadPoolExecutor(1) as executor:
-            for name, function, options in (
-                ("plain", plain, {}),
-                ("later", later, {}),
-                ("workers", plain, {"executor": executor}),
-            ):
+            for name, function, elsewhere in (("plain", plain, None), ("later", later, None), ("far", plain, executor)):
                 report = await process(
-                    sessions, select(Line), function, name=name, chunk=3, progress=False, lease=0.05, **options
+                    sessions, select(Line), function, name=name, chunk=3, progress=False, lease=0.05, executor=elsewhere
                 )
                 assert (report.rows, report.rejected) == (8, 0 if function is later else 1)
         assert set(seen) == {asyncio.get_running_loop()}

@@ -101,7 +101,7 @@ def _in_loop(
 
         token = CURRENT.set(InLoop)
         try:
-            return await greenlet_spawn(verb, session, *args, **kwargs)
+            return await greenlet_spawn(lambda: verb(session, *args, **kwargs))
         finally:
             CURRENT.reset(token)
 

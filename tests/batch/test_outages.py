@@ -41,7 +41,7 @@ def of(task: Task) -> Session:
 def test_a_chunk_whose_connection_was_lost_is_done_again(tasks: Database) -> None:
     if tasks.name == "sqlite":
         pytest.skip("no connection to lose")
-    lost = []
+    lost: list[int] = []
 
     def lose(task: Task) -> None:
         bump(task)
@@ -56,7 +56,7 @@ def test_a_chunk_whose_connection_was_lost_is_done_again(tasks: Database) -> Non
 def test_an_outage_that_lasts_is_raised_as_itself_and_rejects_no_row(tasks: Database) -> None:
     if tasks.name == "sqlite":
         pytest.skip("no connection to lose")
-    lost = []
+    lost: list[int] = []
 
     def lose(task: Task) -> None:
         bump(task)
@@ -136,7 +136,7 @@ def test_a_database_that_is_locked_is_waited_for(sqlite: Database) -> None:
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_commit_without_an_answer_is_settled_by_the_ledger(tasks: Database, committed: bool) -> None:
-    lost = []
+    lost: list[int] = []
 
     def factory() -> Session:
         session = tasks.session()

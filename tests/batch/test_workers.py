@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
 from sojourn.batch import ledger
+from sojourn.batch.progress import Progress
 from sojourn.errors import BadArgumentError, WorkersLostError
 from tests.batch import functions
 from tests.batch.functions import BAD, KILLERS
@@ -72,7 +73,7 @@ def test_any_executor_does(tasks: Database, threads: Executor, function: Any, op
 
 def test_chunks_may_come_back_in_any_order_and_never_more_than_the_window(tasks: Database) -> None:
     executor = LastFirst()
-    seen = []
+    seen: list[Progress] = []
     with_order = select(Task).order_by(Task.number.desc())
     run(tasks, functions.bump, with_order, executor=executor, in_flight=3, chunk=4, progress=seen.append)
     assert executor.most == 3
@@ -111,7 +112,7 @@ def test_what_the_statement_did_not_load_is_named(tasks: Database, threads: Exec
 
 
 def test_what_others_wrote_meanwhile_is_kept_and_the_chunk_done_again(tasks: Database) -> None:
-    met = []
+    met: list[int] = []
 
     class Meddler(ThreadPoolExecutor):
         def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -133,7 +134,7 @@ def test_what_others_wrote_meanwhile_is_kept_and_the_chunk_done_again(tasks: Dat
 
 
 def test_rows_that_others_deleted_meanwhile_are_left_out(tasks: Database) -> None:
-    met = []
+    met: list[int] = []
 
     class Meddler(ThreadPoolExecutor):
         def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from sqlalchemy import Select
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,14 +35,13 @@ from sojourn.batch.sequence import in_sequence
 from sojourn.batch.waiting import CURRENT, Blocking, InLoop
 from sojourn.errors import BadArgumentError, LeaseLostError
 
-T = TypeVar("T")
 _PATIENT = Retry()
 
 
 def process(
     session_factory: Callable[[], Session],
-    statement: Select[tuple[T]],
-    function: Callable[[T], Any] | Callable[[list[T]], Any],
+    statement: Select[Any],
+    function: Callable[[Any], Any],
     *,
     name: str | None = None,
     by: By = "row",
