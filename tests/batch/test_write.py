@@ -135,7 +135,7 @@ CASES: dict[str, tuple[Any, Callable[[Any], None], bool]] = {
     "JSON": (columns.Settings, lambda row: setattr(row, "plain", None), True),
     "Mutable, in place": (columns.Settings, lambda row: row.tracked.update(b=2), True),
     "Mutable, another": (columns.Settings, lambda row: setattr(row, "tracked", {"c": 3}), True),
-    "composite": (columns.Shape, lambda row: setattr(row, "start", columns.Point(3, 4)), True),
+    "composite": (columns.Shape, lambda row: setattr(row, "start", columns.Point(3, 4)), False),
     "version": (columns.Document, lambda row: setattr(row, "title", "other"), False),
     "SQL": (columns.Audited, lambda row: setattr(row, "name", columns.Audited.name + "!"), False),
     "primary key": (columns.Audited, lambda row: setattr(row, "id", row.id + 100), False),
@@ -226,11 +226,8 @@ def test_a_row_that_is_gone_is_the_error_that_a_flush_raises(database: Database)
         for task in session.scalars(select(jobs.Task)):
             task.count = 7
         session.connection().execute(delete(jobs.Task).where(jobs.Task.id == 2))
-        if database.name == "mariadb":
-            write(session)  # its driver counts what an executemany changed, as a flush would not ask either
-        else:
-            with pytest.raises(StaleDataError, match="expected to update 3 row"):
-                write(session)
+        with pytest.raises(StaleDataError, match="expected to update 3 row"):
+            write(session)
 
 
 def test_decimals_and_times_go_row_by_row_and_stay_exact(types: Database) -> None:
