@@ -137,7 +137,8 @@ def fresh(engine: Engine, rows: int) -> None:
 def check(engine: Engine, rows: int) -> None:
     """Each side has to have done the work."""
     with engine.connect() as connection:
-        found: dict[Any, int] = dict(connection.execute(select(TABLE.c.size, func.count()).group_by(TABLE.c.size)).tuples().all())
+        per_size = select(TABLE.c.size, func.count()).group_by(TABLE.c.size)
+        found = {row[0]: row[1] for row in connection.execute(per_size)}
     heavy = sum(n % 97 > 50 for n in range(1, rows + 1))
     assert found == {"heavy": heavy, "light": rows - heavy}, found
 

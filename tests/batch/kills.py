@@ -102,14 +102,15 @@ def _children(parent: int) -> Iterator[int]:
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = status.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == parent:
+            if int(fields[1]) == parent and b"spawn_main" in (status.parent / "cmdline").read_bytes():
                 yield int(status.parent.name)
 
 
 def _check(engine: Engine, seed: int) -> None:
     with Session(engine) as session:
-        counts = dict(session.execute(select(Task.id, Task.count)).tuples().all())
-        effects = dict(session.execute(select(Effect.task_id, func.count()).group_by(Effect.task_id)).tuples().all())
+        counts = {row[0]: row[1] for row in session.execute(select(Task.id, Task.count))}
+        per_task = select(Effect.task_id, func.count()).group_by(Effect.task_id)
+        effects = {row[0]: row[1] for row in session.execute(per_task)}
     expected = {id_: 0 if id_ in BAD else 1 for id_ in range(1, ROWS + 1)}
     assert counts == expected, f"seed {seed}: counts {counts}"
     assert effects == {id_: 1 for id_, count in expected.items() if count}, f"seed {seed}: effects {effects}"
