@@ -171,5 +171,5 @@ def test_a_line_read_with_its_order_is_the_one_that_is_merged(open_shop: Databas
     with open_shop.session() as session:
         held = way(session, given)
         session.flush()
-        assert held.orders[0].lines[0] is session.get(Line, given.orders[0].lines[0].id)
+        assert held.orders[0].lines[0] is session.get_one(Line, given.orders[0].lines[0].id)
         assert held.orders[0].lines[0].qty == given.orders[0].lines[0].qty
