@@ -13,8 +13,8 @@ The names used: `InstanceState.committed_state`, `.callables`, `.expired_attribu
 `._dirty`, `._deleted`, `._key_switches`, `._connections`, `._take_snapshot`, `._connection_for_bind`;
 `RootTransaction._connection_rollback_impl`; `Load.context` and its elements; `OrderingList._order_entity` and its like;
 `InstanceState._commit_all_states`; `TypeEngine._variant_mapping`; `Connection._is_autocommit_isolation`;
-`Select._order_by_clauses`, `._limit_clause`, `._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`, `._having_criteria`, `._for_update_arg`,
-`._with_options`; `_label_reference`.
+`Select._order_by_clauses`, `._limit_clause`, `._offset_clause`, `._fetch_clause`, `._distinct`, `._group_by_clauses`,
+`._having_criteria`, `._for_update_arg`, `._with_options`; `_label_reference`.
 """
 
 from sojourn.sqlalchemy_internals.building import (
