@@ -22,6 +22,7 @@ from sojourn.batch.call import By
 from sojourn.errors import BadArgumentError, WorkersLostError
 
 BROKEN = (BrokenExecutor, CancelledError)
+_CHECKS = 3
 
 
 class Pool:
@@ -36,18 +37,33 @@ class Pool:
         self._job = (models, function, by)
 
     def check(self) -> None:
-        """Whether the workers can import the function and the models. Raises BadArgumentError."""
+        """Whether the workers can import the function and the models. Raises BadArgumentError.
+
+        A worker that dies of it is asked again: somebody may have killed it.
+        """
+        for tried in range(1, _CHECKS + 1):
+            try:
+                self._ask()
+            except Exception as error:
+                if not isinstance(error, BROKEN) or self._make is None or tried == _CHECKS:
+                    raise self._cannot_import(error) from error
+                self.renew()
+            else:
+                return
+
+    def _ask(self) -> None:
         models, function, _ = self._job
-        try:
-            self._executor.submit(travel.arrived, function).result()
-            self._executor.submit(travel.arrived, partial(travel.unpack, models=models)).result()
-        except Exception as error:
-            name = getattr(function, "__qualname__", repr(type(function)))
-            raise BadArgumentError(
-                f"The workers cannot import {name} or its models ({type(error).__name__}: {error}). A function for "
-                "workers is defined at the top of a module that they can import, not in another function, in a "
-                'notebook or by lambda; a script that starts workers has `if __name__ == "__main__":`.'
-            ) from error
+        for what in (function, partial(travel.unpack, models=models)):
+            self._executor.submit(travel.arrived, what).result()
+
+    def _cannot_import(self, error: Exception) -> BadArgumentError:
+        _, function, _ = self._job
+        name = getattr(function, "__qualname__", repr(type(function)))
+        return BadArgumentError(
+            f"The workers cannot import {name} or its models ({type(error).__name__}: {error}). A function for "
+            "workers is defined at the top of a module that they can import, not in another function, in a notebook or "
+            'by lambda; a script that starts workers has `if __name__ == "__main__":`.'
+        )
 
     def submit(self, data: bytes) -> Future[travel.Answer]:
         """Send a chunk to whatever worker is free."""
