@@ -193,6 +193,22 @@ def test_an_object_that_went_into_another_session_comes_back(session: Session, s
         assert customer not in other
 
 
+def test_an_object_of_no_session_that_went_into_another_one_is_left_there(session: Session, sqlite: Database) -> None:
+    customer = session.get_one(Customer, 1, options=[selectinload(Customer.orders)])
+    order = Order(number="N", status="new", placed_at=shop.FIRST_DAY)
+    with sqlite.session() as other:
+        with raised(WorkError), savepoint(session):
+            session.add(order)
+            session.expunge(order)
+            order.status = "other"
+            other.add(order)
+            raise WorkError
+        assert order in other
+        assert order.status == "other"
+        assert order not in customer.orders
+        other.expunge_all()
+
+
 def test_an_object_that_nobody_refers_to_is_there_until_the_block_ends(session: Session) -> None:
     customer = session.get_one(Customer, 1)
     with savepoint(session) as block:

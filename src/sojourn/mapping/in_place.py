@@ -50,10 +50,10 @@ class Contents:
 class InPlace:
     """What the values of one object are made of that can be changed in place, those before an edit included."""
 
-    __slots__ = ("_base", "_state", "_values")
+    __slots__ = ("_base", "_values", "state")
 
     def __init__(self, state: State, values: dict[str, Contents], base: dict[str, Contents]) -> None:
-        self._state = state
+        self.state = state
         self._values = values
         self._base = base
 
@@ -61,12 +61,12 @@ class InPlace:
         """Put it back into the values that the object holds; they are the same again as when this was made."""
         for key, contents in self._values.items():
             value = contents.put_back()
-            held = self._state.dict.get(key)
+            held = self.state.dict.get(key)
             if value is not held:
-                self._state.dict[key] = value
-                track_mutable(self._state, key, held, value)
+                self.state.dict[key] = value
+                track_mutable(self.state, key, held, value)
         for key, contents in self._base.items():
-            replace_base(self._state, key, contents.put_back())
+            replace_base(self.state, key, contents.put_back())
 
 
 def changeable(plan: Blueprint) -> tuple[str, ...]:

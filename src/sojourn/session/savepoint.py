@@ -106,7 +106,8 @@ class _Memory:
         self.forget()
         self._recall.restore()
         for contents in self._in_place:
-            contents.put_back()
+            if contents.state.session in (self._session, None):
+                contents.put_back()
 
     def forget(self) -> None:
         if self._listens:

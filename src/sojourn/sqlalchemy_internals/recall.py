@@ -50,7 +50,8 @@ class Recall(Undo):
     def restore(self) -> None:
         """Everything is as it was; session events tell where an object goes that SQLAlchemy's rollback left elsewhere.
 
-        What was loaded meanwhile stays in the session, expired: it is read again when it is used.
+        What was loaded meanwhile stays in the session, expired: it is read again when it is used. What was in no
+        session, and is in another one now, is left alone.
         """
         session: Any = self.session
         identity_map = session.identity_map
@@ -62,7 +63,7 @@ class Recall(Undo):
             elsewhere = state.session
             if elsewhere is not None and elsewhere is not session:
                 if memento.kept.get("session_id") is None:
-                    continue  # it came from outside, and went into another session
+                    continue
                 elsewhere._expunge_states([state])
             memento.put_back()
             state.__dict__.pop("_instance_dict", None)
