@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import inspect
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import PassiveFlag, Session
 from sqlalchemy.orm.collections import collection_adapter
 
 Look = dict[str, Any]
@@ -78,6 +78,7 @@ def _object(obj: Any) -> dict[str, Any]:
         ],
         "key": state.key,
         "modified": state.modified,
+        "orphan": state.mapper._is_orphan(state),
         "expired": (state.expired, set(state.expired_attributes), state.unloaded),
         "values": {key: _value(value) for key, value in vars(obj).items() if key != "_sa_instance_state"},
         "histories": {
@@ -90,7 +91,9 @@ def _object(obj: Any) -> dict[str, Any]:
 
 
 def _history(state: Any, key: str) -> Any:
-    history = tuple([_in_history(one) for one in part] for part in state.attrs[key].history)
+    # What state.attrs[key].history tells, and what waits in collections that are not loaded.
+    looking = PassiveFlag.PASSIVE_NO_INITIALIZE | PassiveFlag.INCLUDE_PENDING_MUTATIONS
+    history = tuple([_in_history(one) for one in part or ()] for part in state.get_history(key, looking))
     return tuple(map(sorted, history)) if isinstance(state.dict.get(key), set) else history  # a set has no order
 
 

@@ -485,6 +485,18 @@ def test_what_waits_in_collections_that_are_not_loaded_waits_again(sqlite: Datab
         assert customer.orders == [order]
 
 
+def test_what_came_to_wait_inside_waits_no_more(session: Session) -> None:
+    customer = session.get_one(Customer, 1)
+    assert len(customer.orders) == 2
+    session.expire(customer, ["orders"])
+
+    def work() -> None:
+        Order(number="N", status="s", placed_at=shop.FIRST_DAY, customer=customer)  # orders is not loaded
+
+    fails(session, work)
+    assert len(customer.orders) == 2
+
+
 def test_an_empty_collection_that_was_only_looked_at_is_empty_and_takes_members(session: Session) -> None:
     customer = ada()
     session.add(customer)

@@ -80,7 +80,7 @@ class Memento:
         for name in _BOXES:
             if name in kept:
                 kept[name] = copy.copy(kept[name])
-        if kept.get("_pending_mutations"):
+        if "_pending_mutations" in kept:
             kept["_pending_mutations"] = {key: _copied(value) for key, value in kept["_pending_mutations"].items()}
         self.collections = [
             _Members(values[key])
